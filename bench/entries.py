@@ -242,6 +242,18 @@ class AttackSpec(Frozen):
             return None
         return self.epsilon * dims if self.epsilon_scale == "mean" else self.epsilon
 
+    def step(self, dims: int) -> float | None:
+        """Return the step in the norm's units for an input of `dims` values, None if minimal.
+
+        An absolute step is measured as epsilon is: per input value if epsilon_scale = "mean".
+        """
+        budget = self.budget(dims)
+        if budget is None or self.step_size is None:
+            return None
+        if self.step_scale == "relative":
+            return self.step_size * budget
+        return self.step_size * dims if self.epsilon_scale == "mean" else self.step_size
+
 
 class Selection(Frozen):
     """Which samples of the test split a protocol measures on."""
