@@ -10,7 +10,7 @@ import fnmatch
 import re
 import tomllib
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -104,7 +104,7 @@ def _short(value: object) -> str:
 # ---------------------------------------------------------------- the folders
 
 
-@lru_cache(maxsize=None)
+@cache
 def _files(kind: str, root: Path) -> dict[str, Path]:
     """Name -> file of one kind of entry ("models", "datasets", "protocols")."""
     found: dict[str, Path] = {}
@@ -117,7 +117,7 @@ def _files(kind: str, root: Path) -> dict[str, Path]:
     return found
 
 
-@lru_cache(maxsize=None)
+@cache
 def _read(path: Path, kind: type[Frozen]) -> Any:
     return read_entry(path, kind)  # type: ignore[type-var]
 
@@ -146,7 +146,7 @@ def dataset(name: str) -> DatasetEntry:
     return entry
 
 
-@lru_cache(maxsize=None)
+@cache
 def protocol(name: str) -> Protocol:
     """Return one protocol, its id lists filled in. Raises BenchError if unknown."""
     files = _files("protocols", registry_dir())

@@ -133,7 +133,8 @@ def spectral_metrics(delta: Tensor) -> dict[str, Tensor]:
     flat = power.flatten(1)
     p = normalised_power(power).flatten(1)
     total = flat.sum(dim=1)
-    radial = _sum_by(p, grid.bin, BINS)
+    missing = p.sum(dim=1, keepdim=True).isnan()
+    radial = torch.where(missing, torch.nan, _sum_by(p, grid.bin, BINS))
     return {
         "rfc": p @ grid.radius,
         "hfe": p @ grid.high,
@@ -225,8 +226,7 @@ def mean_map(p: Tensor, side: int = 64) -> Tensor:
 def _sum_by(values: Tensor, index: Tensor, groups: int) -> Tensor:
     """Sum the columns of (B, N) that share an index: (B, groups)."""
     sums = torch.zeros(values.shape[0], groups, dtype=values.dtype, device=values.device)
-    total: Tensor = sums.index_add(1, index, values)
-    return total
+    return sums.index_add_(1, index, values)
 
 
 def _check(delta: Tensor) -> None:
