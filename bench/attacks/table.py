@@ -1,0 +1,36 @@
+"""The one table of attacks: (algorithm, norm, implementation) -> class."""
+
+from __future__ import annotations
+
+from bench.attacks.base import Attack
+from bench.attacks.foolbox_reference import FoolboxBrendelBethge, FoolboxPGD
+from bench.entries import AttackSpec
+from bench.errors import BenchError
+
+ATTACKS: dict[tuple[str, str, str], type[Attack]] = {
+    ("pgd", "linf", "foolbox"): FoolboxPGD,
+    ("pgd", "l2", "foolbox"): FoolboxPGD,
+    ("pgd", "l1", "foolbox"): FoolboxPGD,
+    ("brendel-bethge", "linf", "foolbox"): FoolboxBrendelBethge,
+    ("brendel-bethge", "l2", "foolbox"): FoolboxBrendelBethge,
+}
+
+
+def build(spec: AttackSpec) -> Attack:
+    """Return the attack that a spec describes.
+
+    Raises:
+        BenchError: no implementation does this.
+    """
+    if spec.random_start:
+        raise BenchError(
+            "expected random_start = false, got true in a protocol: start noise leaves a white "
+            "residue in the spectrum, and no implementation here draws it; remove the key"
+        )
+    key = (spec.algorithm, spec.norm, spec.implementation)
+    # until this project's own implementations exist, foolbox's stand in
+    key = key if key in ATTACKS else (spec.algorithm, spec.norm, "foolbox")
+    if key not in ATTACKS:
+        known = ", ".join(" ".join(k) for k in sorted(ATTACKS))
+        raise BenchError(f"expected one of the attacks {known}, got {' '.join(key)} in a protocol")
+    return ATTACKS[key](spec)
