@@ -113,11 +113,12 @@ def normalised_power(power: Tensor) -> Tensor:
     return p / torch.where(rest > floor, rest, torch.nan)
 
 
-def spectral_metrics(delta: Tensor) -> dict[str, Tensor]:
+def spectral_metrics(delta: Tensor, power: Tensor | None = None) -> dict[str, Tensor]:
     """Return every spectral quantity of each perturbation.
 
     Args:
         delta: (B, C, H, W) real tensor, C = 1 or 3 for `log_luma_profile` (else NaN).
+        power: its :func:`power_spectrum`, if already known.
 
     Returns:
         `rfc`, `hfe`, `f50`, `kappa_high`, `dc_share`, `axis_share`, `entropy`: (B,) float64;
@@ -128,7 +129,7 @@ def spectral_metrics(delta: Tensor) -> dict[str, Tensor]:
     Raises:
         ValueError: delta does not have four dimensions, or is empty.
     """
-    power = power_spectrum(delta)
+    power = power_spectrum(delta) if power is None else power
     grid = frequency_grid(delta.shape[2], delta.shape[3], str(delta.device))
     flat = power.flatten(1)
     p = normalised_power(power).flatten(1)
@@ -226,7 +227,8 @@ def mean_map(p: Tensor, side: int = 64) -> Tensor:
 def _sum_by(values: Tensor, index: Tensor, groups: int) -> Tensor:
     """Sum the columns of (B, N) that share an index: (B, groups)."""
     sums = torch.zeros(values.shape[0], groups, dtype=values.dtype, device=values.device)
-    return sums.index_add_(1, index, values)
+    sums.index_add_(1, index, values)
+    return sums
 
 
 def _check(delta: Tensor) -> None:

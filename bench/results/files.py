@@ -1,0 +1,52 @@
+"""Writing files so that a reader sees all of one or none of it; clear errors from the disk."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from bench.errors import BenchError
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside `path`; rename it there when the block ends well.
+
+    Raises:
+        BenchError: the disk refused (full, read-only, no rights); `path` is as it was.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        with temporary.open("rb+") as stream:
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def ensure_writable(folder: Path) -> None:
+    """Make a folder and prove that a file can be written there, before any work is done.
+
+    Raises:
+        BenchError: it can't.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".probe.{os.getpid()}"
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        raise _cannot_write(folder, error) from error
+
+
+def _cannot_write(path: Path, error: OSError) -> BenchError:
+    return BenchError(
+        f"expected to write {path}, found: {error.strerror or error}; free space or choose "
+        "another --output. What was finished is kept: the same command goes on from there"
+    )

@@ -1,0 +1,121 @@
+"""Blocks to Arrow tables: the rows and side tables of one block."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from bench.results import schema
+
+if TYPE_CHECKING:
+    from bench.evaluation import Block
+
+
+def rows_table(block: Block, constants: Mapping[str, str]) -> pa.Table:
+    """Return the rows of one block.
+
+    Args:
+        block: the measured block.
+        constants: protocol, protocol_hash, model and dataset.
+    """
+    count = len(block.sample_ids)
+    arrays = []
+    for field in schema.ROWS:
+        if field.name in constants or field.name == "attack":
+            value = block.attack if field.name == "attack" else constants[field.name]
+            indices = pa.array(np.zeros(count, dtype=np.int32))
+            arrays.append(pa.DictionaryArray.from_arrays(indices, pa.array([value])))
+        elif field.name == "sample_id":
+            arrays.append(pa.array(block.sample_ids, type=field.type))
+        else:
+            arrays.append(_column(block.columns[field.name], field.type))
+    return pa.Table.from_arrays(arrays, schema=schema.ROWS)
+
+
+def _column(values: npt.NDArray[Any], kind: pa.DataType) -> pa.Array:
+    if pa.types.is_fixed_size_list(kind):
+        missing = np.isnan(values).all(axis=1)
+        flat = pa.array(values.astype(np.float32).ravel())
+        return pa.FixedSizeListArray.from_arrays(flat, type=kind, mask=pa.array(missing))
+    if pa.types.is_integer(kind):
+        return pa.array(values, type=kind, mask=values < 0)
+    if pa.types.is_boolean(kind) and values.dtype == np.int8:
+        return pa.array(values > 0, type=kind, mask=values < 0)
+    return pa.array(values, type=kind)
+
+
+def extras_table(block: Block) -> pa.Table:
+    """Return the sum of p over the kept samples and the example images of one block."""
+    rows: list[dict[str, Any]] = [
+        {
+            "attack": block.attack,
+            "kind": "spectrum",
+            "sample_id": None,
+            "n": block.kept,
+            "shape": list(block.spectrum_sum.shape),
+            "values": block.spectrum_sum.astype(np.float32).ravel(),
+            "delta": None,
+        }
+    ]
+    for sample_id, image, delta in block.examples:
+        rows.append(
+            {
+                "attack": block.attack,
+                "kind": "example",
+                "sample_id": sample_id,
+                "n": 1,
+                "shape": list(image.shape),
+                "values": image.ravel(),
+                "delta": delta.ravel(),
+            }
+        )
+    return pa.Table.from_pylist(rows, schema=schema.EXTRAS)
+
+
+def perturbations_table(block: Block) -> pa.Table:
+    """Return every perturbation of one block, float32."""
+    assert block.deltas is not None, "the block was run without keep_deltas"
+    return pa.Table.from_pydict(
+        {
+            "attack": [block.attack] * len(block.delta_ids),
+            "sample_id": list(block.delta_ids),
+            "shape": [list(d.shape) for d in block.deltas],
+            "delta": [d.ravel() for d in block.deltas],
+        },
+        schema=schema.PERTURBATIONS,
+    )
+
+
+def merge_extras(pieces: list[tuple[pa.Table, bool]], examples: int) -> pa.Table:
+    """Merge the extras of several pieces into one table: mean spectra and first examples.
+
+    Args:
+        pieces: tables of `schema.EXTRAS`, each with True if its spectra are means already
+            (a finished file) and False if they are sums (a block).
+        examples: how many example images to keep for each attack.
+    """
+    sums: dict[str, tuple[npt.NDArray[np.float64], int, list[int]]] = {}
+    shown: dict[str, dict[int, dict[str, Any]]] = {}
+    for table, is_mean in pieces:
+        for row in table.to_pylist():
+            if row["kind"] == "example":
+                shown.setdefault(row["attack"], {}).setdefault(row["sample_id"], row)
+                continue
+            values = np.asarray(row["values"], dtype=np.float64)
+            if is_mean:
+                values = values * row["n"] if row["n"] else np.zeros_like(values)
+            before = sums.get(row["attack"], (np.zeros_like(values), 0, row["shape"]))
+            sums[row["attack"]] = (before[0] + values, before[1] + row["n"], row["shape"])
+    rows = []
+    for attack, (total, count, shape) in sums.items():
+        mean = total / count if count else np.full_like(total, np.nan)
+        rows.append(
+            {"attack": attack, "kind": "spectrum", "n": count, "shape": shape, "values": mean}
+        )
+        some = shown.get(attack, {})
+        rows.extend(some[i] for i in sorted(some)[:examples])
+    return pa.Table.from_pylist(rows, schema=schema.EXTRAS)
