@@ -138,6 +138,8 @@ class Hub(Frozen):
 
     id: str
     config: str | None = None
+    folder: str
+    """Folder of the repository that holds the Parquet shards `<split>-*.parquet`."""
     revision: str
     train_split: str = "train"
     test_split: str = "test"
@@ -154,6 +156,9 @@ class Fingerprints(Frozen):
     train: Sha256 | None = None
     first1000: Sha256 | None = None
     """The first 1000 test images: what the protocols measure on."""
+    first20: Sha256 | None = None
+    """The first 20 test images: foolbox's bundled samples, an identity check for sets
+    whose whole split was not at hand when the entry was written."""
 
 
 class DatasetEntry(Frozen):
@@ -167,6 +172,12 @@ class DatasetEntry(Frozen):
     native_size: int = Field(ge=1)
     """Native resolution in pixels: where the images' own Nyquist frequency is."""
     classes: tuple[str, ...] = Field(min_length=2)
+    """Class names in index order."""
+    class_folders: tuple[str, ...] | None = None
+    """Names of the class folders in index order (ImageNet: WordNet ids); None: `classes`."""
+    id_pattern: str | None = None
+    """Regular expression whose first group is the number (from 1) of a test image in its
+    file name, where the split's own order is by number and not by folder (ImageNet)."""
     train_count: int = Field(ge=1)
     test_count: int = Field(ge=1)
     layouts: tuple[Literal["idx", "cifar", "svhn", "folder", "parquet"], ...]
@@ -182,6 +193,15 @@ class DatasetEntry(Frozen):
     licence: str
     homepage: str
     notes: str = ""
+
+    @model_validator(mode="after")
+    def _folders_match_classes(self) -> DatasetEntry:
+        if self.class_folders is not None and len(self.class_folders) != len(self.classes):
+            raise ValueError(
+                f"class_folders must hold {len(self.classes)} names, one a class, "
+                f"not {len(self.class_folders)}"
+            )
+        return self
 
     @property
     def chance(self) -> float:

@@ -1,0 +1,151 @@
+"""What every image set must fulfil before anything is measured on it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bench.data.arrays import ArrayImages
+from bench.data.base import Images, Int64Array, UInt8Image, fingerprint
+from bench.data.decode import size_in_words
+from bench.entries import DatasetEntry
+from bench.errors import BenchError
+
+
+@dataclass(frozen=True, eq=False)
+class SizedImages(Images):
+    """An image set whose images are compared with the expected size when they are decoded.
+
+    Attributes:
+        inner: the set.
+        shape: what each image must be, (H, W) or (H, W, 3).
+    """
+
+    ids: Int64Array
+    labels: Int64Array
+    source: str
+    inner: Images
+    shape: tuple[int, ...]
+
+    def decode(self, position: int) -> UInt8Image:
+        """Return the image, which has the expected shape, uint8.
+
+        Raises:
+            BenchError: it is broken or has another size.
+        """
+        pixels = self.inner.decode(position)
+        if pixels.shape != self.shape:
+            raise _wrong_size(self.shape, pixels.shape, self.where(position))
+        return pixels
+
+    def where(self, position: int) -> str:
+        """Return the inner set's words for the place of an image."""
+        return self.inner.where(position)
+
+
+def check_images(images: Images, entry: DatasetEntry) -> Images:
+    """Return the set if it can be the entry's; its images are held to the entry's size.
+
+    Args:
+        images: as a reader gave it.
+        entry: the data set that it should be.
+
+    Raises:
+        BenchError: no images, ids that are not increasing, a label out of range, or images of
+            another size.
+    """
+    if len(images) == 0:
+        raise BenchError(f"expected images of {entry.name}, got none, in {images.source}")
+    assert (images.ids[1:] > images.ids[:-1]).all(), f"ids of {images.source} must increase"
+    _check_labels(images, entry)
+    if entry.transform:
+        return images
+    shape = (entry.size, entry.size) + ((3,) if entry.channels == 3 else ())
+    if isinstance(images, ArrayImages):
+        if images.pixels.shape[1:] != shape:
+            raise _wrong_size(shape, images.pixels.shape[1:], images.source)
+        return images
+    sized = SizedImages(images.ids, images.labels, images.source, images, shape)
+    sized.decode(0)
+    return sized
+
+
+def _check_labels(images: Images, entry: DatasetEntry) -> None:
+    outside = ((images.labels < 0) | (images.labels >= len(entry.classes))).nonzero()[0]
+    if len(outside):
+        first = int(outside[0])
+        raise BenchError(
+            f"expected labels from 0 to {len(entry.classes) - 1} ({entry.name}), "
+            f"got {int(images.labels[first])}, in {images.where(first)} "
+            f"({len(outside)} such images); is this {entry.title}?"
+        )
+
+
+def _wrong_size(expected: tuple[int, ...], found: tuple[int, ...], where: str) -> BenchError:
+    return BenchError(
+        f"expected {size_in_words(expected)} images, got {size_in_words(found)}, in {where}; "
+        "give the data set in its original size"
+    )
+
+
+def check_fingerprint(images: Images, entry: DatasetEntry, split: str) -> None:
+    """Compare the images with the fingerprints that the entry knows.
+
+    Decoded sets are compared whole where the whole is known; sets that decode on demand by
+    their first 1000 or 20, so that opening them stays quick.
+
+    Args:
+        images: starts with the split's first image and lacks none in between.
+        entry: the data set that it should be.
+        split: "test" or "train".
+
+    Raises:
+        BenchError: the images are not those of the entry.
+    """
+    for count, expected in _known(images, entry, split):
+        if expected is None or len(images) < count or int(images.ids[count - 1]) != count - 1:
+            continue
+        found = fingerprint(images, range(count))
+        if found != expected:
+            raise BenchError(
+                f"expected the first {count} {split} images of {entry.name} (fingerprint "
+                f"{expected[:12]}), got others ({found[:12]}), in {images.source}; "
+                "give the original files, in their original order"
+            )
+        return
+
+
+def _known(images: Images, entry: DatasetEntry, split: str) -> list[tuple[int, str | None]]:
+    known = entry.fingerprints
+    if split == "train":
+        whole = [(entry.train_count, known.train)] if isinstance(images, ArrayImages) else []
+        return [*whole]
+    parts = [(1000, known.first1000), (20, known.first20)]
+    return [(entry.test_count, known.test), *parts] if isinstance(images, ArrayImages) else parts
+
+
+def check_readable(images: Images, positions: Sequence[int]) -> None:
+    """Decode images once, so that a broken one is found before hours of computing.
+
+    Args:
+        images: the set.
+        positions: which ones.
+
+    Raises:
+        BenchError: some are broken; the text counts them and names the first three.
+    """
+    broken = []
+    for position in positions:
+        try:
+            images.decode(position)
+        except BenchError as error:
+            broken.append((position, error))
+    if len(broken) == 1:
+        raise broken[0][1]
+    if broken:
+        names = ", ".join(images.where(position) for position, _ in broken[:3])
+        more = ", ..." if len(broken) > 3 else ""
+        raise BenchError(
+            f"expected {len(positions)} readable images, got {len(broken)} broken ones "
+            f"({names}{more}), in {images.source}; replace these files"
+        )

@@ -1,0 +1,129 @@
+"""The way in: a data-set entry and what the user said -> checked images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, Protocol
+
+from bench.data import embedded, idx, samples
+from bench.data.base import Images
+from bench.data.check import check_fingerprint, check_images
+from bench.data.folders import one_line
+from bench.entries import DatasetEntry
+from bench.errors import BenchError, unknown_name
+
+SOURCES = ("hub", "embedded", "samples")
+"""What --data takes."""
+
+Split = Literal["test", "train"]
+
+
+class Layout(Protocol):
+    """A module that reads one on-disk format."""
+
+    def expects(self, entry: DatasetEntry, split: str) -> str:
+        """Return in words what the format looks for."""
+
+    def read(self, folder: Path, entry: DatasetEntry, split: str) -> Images | None:
+        """Return the split, or None if there is nothing of this format."""
+
+
+LAYOUTS: dict[str, Layout] = {"idx": idx}
+
+
+def load_images(
+    entry: DatasetEntry,
+    split: Split,
+    *,
+    data: str | None = None,
+    data_dir: Path | None = None,
+    registry_dir: Path,
+    offline: bool = False,
+) -> Images:
+    """Return one split of a data set, checked against its entry.
+
+    With neither `data` nor `data_dir`, images come from the local hub cache if they are there,
+    else from those embedded in the registry (test split only), else from the hub.
+
+    Args:
+        entry: the data set.
+        split: "test" or "train".
+        data: "hub", "embedded" or "samples"; None: the order above.
+        data_dir: a local copy in one of the entry's layouts; not together with `data`.
+        registry_dir: the registry, for the embedded images.
+        offline: never ask the network.
+
+    Returns:
+        The images; ids are indices in the split.
+
+    Raises:
+        BenchError: nothing found, something broken, or images that are not the entry's.
+    """
+    if data is not None and data not in SOURCES:
+        raise unknown_name("data source", data, SOURCES)
+    if data is not None and data_dir is not None:
+        raise BenchError(
+            f"expected one of --data and --data-dir, got --data {data} and --data-dir {data_dir}; "
+            "leave one out"
+        )
+    images = _open(entry, split, data, data_dir, registry_dir, offline)
+    images = check_images(images, entry)
+    check_fingerprint(images, entry, split)
+    return images
+
+
+def _open(
+    entry: DatasetEntry,
+    split: str,
+    data: str | None,
+    data_dir: Path | None,
+    registry_dir: Path,
+    offline: bool,
+) -> Images:
+    if data_dir is not None:
+        return from_folder(data_dir.expanduser(), entry, split)
+    if data in ("embedded", "samples") and split != "test":
+        raise BenchError(
+            f"expected a source with the {split} split of {entry.name}, got --data {data}, which "
+            "holds test images only; give --data-dir, or --data hub"
+        )
+    if data == "samples":
+        return samples.read(entry)
+    return _embedded(registry_dir, entry)
+
+
+def _embedded(registry_dir: Path, entry: DatasetEntry) -> Images:
+    if entry.embedded is None:
+        raise BenchError(
+            f"expected a data set with embedded images, got {entry.name}, which has none; "
+            "give --data-dir, --data hub, or --data samples"
+        )
+    return embedded.read(registry_dir, entry)
+
+
+def from_folder(folder: Path, entry: DatasetEntry, split: str) -> Images:
+    """Return a split from a local copy, in the first of the entry's layouts that is there.
+
+    Args:
+        folder: what the user gave with --data-dir; some layouts also take a file.
+        entry: the data set.
+        split: "test" or "train".
+
+    Raises:
+        BenchError: there is no such folder, or none of the layouts; the text lists what was
+            looked for.
+    """
+    if not folder.exists():
+        raise BenchError(f"expected a folder with {entry.title}, found nothing at {folder}")
+    layouts = [LAYOUTS[name] for name in entry.layouts if name in LAYOUTS]
+    try:
+        for layout in layouts:
+            images = layout.read(folder, entry, split)
+            if images is not None:
+                return images
+    except OSError as error:
+        raise BenchError(f"expected readable data, got {one_line(error)}; check {folder}") from None
+    looked_for = "; or ".join(layout.expects(entry, split) for layout in layouts)
+    raise BenchError(
+        f"expected the {split} split of {entry.title}: {looked_for}; found none of it in {folder}"
+    )
