@@ -18,14 +18,14 @@ from bench.errors import BenchError
 
 if TYPE_CHECKING:
     from bench import spectrum
-    from bench.evaluate import evaluate
+    from bench.api import evaluate
     from bench.models.load import load_model
 
 __version__ = "0.1.0"
 __all__ = ["BenchError", "__version__", "evaluate", "load_model", "spectrum"]
 
 _LAZY = {
-    "evaluate": ("bench.evaluate", "evaluate"),
+    "evaluate": ("bench.api", "evaluate"),
     "load_model": ("bench.models.load", "load_model"),
     "spectrum": ("bench.spectrum", None),
 }

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
@@ -173,7 +173,13 @@ def clean_block(job: Job, images: Tensor, labels: Tensor) -> CleanBlock:
     )
 
 
-def run_block(job: Job, attack: str, sample_ids: Sequence[int], keep_deltas: bool = False) -> Block:
+def run_block(
+    job: Job,
+    attack: str,
+    sample_ids: Sequence[int],
+    keep_deltas: bool = False,
+    through: Callable[[int], None] = lambda samples: None,
+) -> Block:
     """Attack a block and measure every column.
 
     Only samples that are classified correctly are attacked; the others are `clean_wrong`.
@@ -183,6 +189,7 @@ def run_block(job: Job, attack: str, sample_ids: Sequence[int], keep_deltas: boo
         attack: name of one of the job's attacks.
         sample_ids: ids of the block, in order.
         keep_deltas: also return every perturbation.
+        through: told how many more samples of the block are through, batch by batch.
 
     Raises:
         BenchError: the model's logits are unusable.
@@ -195,11 +202,14 @@ def run_block(job: Job, attack: str, sample_ids: Sequence[int], keep_deltas: boo
     rows.put("clean_pred", slice(None), clean.pred)
     correct = (clean.pred == labels).nonzero()[:, 0]
     rows.status[correct.cpu().numpy()] = "ok"
-    parts = in_parts(
-        lambda some: _attack_part(job, attack, ids, images, labels, clean, some),
-        correct,
-        job.batch_size,
-    )
+    through(len(ids) - len(correct))
+
+    def attack_some(some: Tensor) -> _Part:
+        part = _attack_part(job, attack, ids, images, labels, clean, some)
+        through(len(some))
+        return part
+
+    parts = in_parts(attack_some, correct, job.batch_size)
     for part in parts:
         rows.fill(part, labels, clean.zero_grad)
     return _block(attack, ids, rows, parts, images.shape, keep_deltas)

@@ -211,16 +211,15 @@ def mean_map(p: Tensor, side: int = 64) -> Tensor:
     Returns:
         (B, min(H, side), min(W, side)) float64 with the same sums as p.
     """
-    shifted = torch.fft.fftshift(p, dim=(1, 2))
+    shifted: Tensor = torch.fft.fftshift(p, dim=(1, 2))
     for dim in (1, 2):
         size = shifted.shape[dim]
         if size > side:
             cell = torch.arange(size, device=p.device) * side // size
             shape = list(shifted.shape)
             shape[dim] = side
-            shifted = torch.zeros(shape, dtype=p.dtype, device=p.device).index_add(
-                dim, cell, shifted
-            )
+            summed = torch.zeros(shape, dtype=p.dtype, device=p.device)
+            shifted = summed.index_add_(dim, cell, shifted)
     return shifted
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from bench.evaluation import Block
 
 EXAMPLES = 4
-ROW_GROUP = 8192
 
 IDENTITY = (
     "protocol_hash",
@@ -66,26 +65,31 @@ class Store:
 
     # ---------------------------------------------------------- before the run
 
-    def open(self, identity: Mapping[str, Any], overwrite: bool) -> None:
-        """Claim the place for a run: compare what is there with the run's identity.
+    def check(self, identity: Mapping[str, Any]) -> None:
+        """Compare what is there with a run's identity.
 
         Args:
-            identity: the run's value of each key of `IDENTITY`, and "started".
-            overwrite: drop what is there instead.
+            identity: the run's value of each key of `IDENTITY`.
 
         Raises:
             BenchError: what is there is not ours, or was made with something else.
         """
-        if overwrite:
-            self.clear()
         if self.path.exists():
             _compare(read_metadata(self.path), identity, self.path)
         marker = self.blocks / "identity.json"
         if marker.exists():
             _compare(_read_json(marker), identity, marker)
-            return
-        with atomic(marker) as temporary:
-            temporary.write_text(json.dumps(dict(identity), indent=1))
+
+    def begin(self, identity: Mapping[str, Any]) -> None:
+        """Claim the place for a run's blocks, if an earlier one of the same identity has not.
+
+        Args:
+            identity: the run's value of each key of `IDENTITY`, and "started" (ISO time).
+        """
+        marker = self.blocks / "identity.json"
+        if not marker.exists():
+            with atomic(marker) as temporary:
+                temporary.write_text(json.dumps(dict(identity), indent=1))
 
     def clear(self) -> None:
         """Remove the finished file, its side files and all blocks, if they are ours."""
@@ -101,11 +105,23 @@ class Store:
         value = _read_json(marker).get("started") if marker.exists() else None
         return str(value) if value is not None else None
 
-    def present(self, attack: str) -> set[int]:
-        """Return the sample ids that this attack is finished for."""
+    def present(self, attack: str, perturbations: bool = False) -> set[int]:
+        """Return the sample ids that this attack is finished for.
+
+        Args:
+            attack: its name.
+            perturbations: count only samples whose perturbation is stored too, or that were
+                not attacked.
+        """
         done = {int(i) for i in self._ids(self.path, attack)} if self.path.exists() else set()
+        if perturbations and done:
+            table = read_rows(self.path, ["attack", "sample_id", "seconds"], attack)
+            attacked = set(table.filter(table["seconds"].is_valid())["sample_id"].to_pylist())
+            side = self.side("perturbations")
+            done -= attacked - set(self._ids(side, attack) if side.exists() else ())
         for piece in self._pieces(attack):
-            done.update(self._ids(piece, attack))
+            if not perturbations or _beside(piece, "perturbations").exists():
+                done.update(self._ids(piece, attack))
         return done
 
     # ---------------------------------------------------------- while it runs
@@ -135,15 +151,17 @@ class Store:
         Raises:
             BenchError: the disk refused; the blocks and the old file are still there.
         """
-        self._finish_side("perturbations", attacks)
+        self._finish_perturbations(attacks)
         self._finish_extras(attacks)
         raw = schema.ROWS.with_metadata({schema.METADATA_KEY: json.dumps(dict(metadata))})
         with (
             atomic(self.path) as temporary,
             pq.ParquetWriter(temporary, raw, compression="zstd") as writer,
         ):
-            for table in _grouped(self._all_rows(attacks)):
-                writer.write_table(table.cast(raw), row_group_size=ROW_GROUP)
+            for attack in attacks:
+                table = self._rows(attack)
+                if table is not None:
+                    writer.write_table(table.cast(raw))
         shutil.rmtree(self.blocks, ignore_errors=True)
 
     def _pieces(self, attack: str, kind: str = "rows") -> list[Path]:
@@ -151,26 +169,22 @@ class Store:
         rows = sorted((self.blocks / attack).glob("*.rows.parquet"))
         if kind == "rows":
             return rows
-        side = [p.with_name(p.name.replace(".rows.", f".{kind}.")) for p in rows]
-        return [p for p in side if p.exists()]
+        return [side for p in rows if (side := _beside(p, kind)).exists()]
 
     def _ids(self, path: Path, attack: str) -> list[int]:
-        table = pq.read_table(
-            path, columns=["sample_id"], filters=pc.field("attack") == pa.scalar(attack)
-        )
-        return [int(i) for i in table["sample_id"].to_pylist()]
+        return [int(i) for i in read_rows(path, ["sample_id"], attack)["sample_id"].to_pylist()]
 
-    def _all_rows(self, attacks: Sequence[str]) -> Iterator[pa.Table]:
-        for attack in attacks:
-            seen: set[int] = set()
-            old = [self.path] if self.path.exists() else []
-            for piece in [*old, *self._pieces(attack)]:
-                table = pq.read_table(piece, filters=pc.field("attack") == pa.scalar(attack))
-                ids = table["sample_id"].to_pylist()
-                fresh = [i not in seen for i in ids]
-                seen.update(ids)
-                if any(fresh):
-                    yield table.filter(pa.array(fresh)).cast(schema.ROWS)
+    def _rows(self, attack: str) -> pa.Table | None:
+        """Return all rows of an attack by sample id; a block goes before the finished file."""
+        old = [self.path] if self.path.exists() else []
+        tables = [read_rows(p, None, attack) for p in [*self._pieces(attack), *old]]
+        if not any(len(t) for t in tables):
+            return None
+        together = pa.concat_tables([t.cast(schema.ROWS) for t in tables]).unify_dictionaries()
+        first: dict[int, int] = {}
+        for place, sample_id in enumerate(together["sample_id"].to_pylist()):
+            first.setdefault(sample_id, place)
+        return together.take([first[i] for i in sorted(first)]).combine_chunks()
 
     def _finish_extras(self, attacks: Sequence[str]) -> None:
         target = self.side("extras")
@@ -179,18 +193,29 @@ class Store:
             pieces += [(pq.read_table(p), False) for p in self._pieces(attack, "extras")]
         _write(merge_extras(pieces, EXAMPLES), target)
 
-    def _finish_side(self, kind: str, attacks: Sequence[str]) -> None:
-        target = self.side(kind)
-        new = [p for attack in attacks for p in self._pieces(attack, kind)]
+    def _finish_perturbations(self, attacks: Sequence[str]) -> None:
+        """Stream the blocks' perturbations and the finished file's into one file."""
+        target = self.side("perturbations")
+        new = [p for attack in attacks for p in self._pieces(attack, "perturbations")]
         if not new:
             return
+        seen: set[tuple[str, int]] = set()
         with (
             atomic(target) as temporary,
             pq.ParquetWriter(temporary, schema.PERTURBATIONS, compression="zstd") as writer,
         ):
-            for piece in [*([target] if target.exists() else []), *new]:
+            for piece in [*new, *([target] if target.exists() else [])]:
                 for batch in pq.ParquetFile(piece).iter_batches(batch_size=64):
-                    writer.write_batch(batch.cast(schema.PERTURBATIONS))
+                    table = pa.Table.from_batches([batch]).cast(schema.PERTURBATIONS)
+                    keys = list(
+                        zip(
+                            table["attack"].to_pylist(), table["sample_id"].to_pylist(), strict=True
+                        )
+                    )
+                    fresh = table.filter(pa.array([key not in seen for key in keys], pa.bool_()))
+                    seen.update(keys)
+                    if len(fresh):
+                        writer.write_table(fresh)
 
 
 # ---------------------------------------------------------------- reading
@@ -218,9 +243,23 @@ def read_metadata(path: Path) -> dict[str, Any]:
     return found
 
 
-def read_rows(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
-    """Return the rows of a finished file (or some columns of them)."""
-    return pq.read_table(path, columns=None if columns is None else list(columns))
+def read_rows(
+    path: Path, columns: Sequence[str] | None = None, attack: str | None = None
+) -> pa.Table:
+    """Return rows of a finished file or a block.
+
+    Args:
+        path: the file.
+        columns: which columns; None: all.
+        attack: only rows of this attack; None: all.
+    """
+    chosen = None if attack is None else pc.field("attack") == pa.scalar(attack)
+    return pq.read_table(path, columns=None if columns is None else list(columns), filters=chosen)
+
+
+def _beside(rows: Path, kind: str) -> Path:
+    """Return the side file of a block's rows."""
+    return rows.with_name(rows.name.replace(".rows.", f".{kind}."))
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -252,15 +291,3 @@ def _short(value: object) -> str:
 def _write(table: pa.Table, path: Path) -> None:
     with atomic(path) as temporary:
         pq.write_table(table, temporary, compression="zstd")
-
-
-def _grouped(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
-    """Join small tables into row groups of at least ROW_GROUP rows (the last may be smaller)."""
-    waiting: list[pa.Table] = []
-    for table in tables:
-        waiting.append(table)
-        if sum(len(t) for t in waiting) >= ROW_GROUP:
-            yield pa.concat_tables(waiting).unify_dictionaries().combine_chunks()
-            waiting = []
-    if waiting:
-        yield pa.concat_tables(waiting).unify_dictionaries().combine_chunks()

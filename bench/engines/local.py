@@ -1,0 +1,78 @@
+"""The engine for one machine: runs the missing blocks one after the other."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Protocol
+
+from bench.evaluation import run_block
+from bench.planning import Plan
+from bench.results.provenance import now
+
+
+class Progress(Protocol):
+    """Who is told how far a run is."""
+
+    def begin(self, attack: str, total: int, done: int) -> None:
+        """An attack begins: so many samples, so many of them finished earlier."""
+
+    def advance(self, attack: str, samples: int) -> None:
+        """So many more samples of the attack are through."""
+
+
+class Silent:
+    """Progress that nobody looks at."""
+
+    def begin(self, attack: str, total: int, done: int) -> None:
+        """Say nothing."""
+
+    def advance(self, attack: str, samples: int) -> None:
+        """Say nothing."""
+
+
+def run(plan: Plan, progress: Progress) -> None:
+    """Run what is missing of a plan, block by block, then merge the blocks into its file.
+
+    A block is on disk before the next one starts, so an interruption loses one block at most.
+
+    Raises:
+        BenchError: the model or the disk failed; finished blocks are kept.
+        KeyboardInterrupt: passed on; finished blocks are kept.
+    """
+    if plan.request.overwrite:
+        plan.store.clear()
+    plan.store.check(plan.identity)
+    todo = {attack: plan.missing(attack) for attack in plan.attacks}
+    if not any(todo.values()):
+        return
+    plan.store.begin({**plan.identity, "started": plan.metadata["started"]})
+    for attack, blocks in todo.items():
+        total = len(plan.sample_ids)
+        progress.begin(attack, total, total - sum(len(block) for block in blocks))
+        for ids in blocks:
+            block = run_block(
+                plan.job,
+                attack,
+                ids,
+                keep_deltas=plan.request.save_perturbations,
+                through=partial(progress.advance, attack),
+            )
+            plan.store.write_block(block, plan.constants)
+    finish(plan)
+
+
+def finish(plan: Plan) -> None:
+    """Merge the blocks of a plan into its file, with the metadata."""
+    order = list(plan.protocol.attacks)
+    present = {attack: len(plan.store.present(attack)) for attack in order}
+    expected = plan.metadata["expected"]
+    plan.store.finish(
+        order,
+        {
+            **plan.metadata,
+            "started": plan.store.started() or plan.metadata["started"],
+            "ended": now(),
+            "present": present,
+            "complete": all(present[a] >= expected[a] for a in order),
+        },
+    )

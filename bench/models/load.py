@@ -1,0 +1,267 @@
+"""From an entry to a frozen module that takes images in [0, 1]."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from bench import registry
+from bench.entries import DatasetEntry, ModelEntry
+from bench.errors import BenchError
+from bench.models.checkpoint import load_weights, read_checkpoint
+from bench.models.nets import build_net
+
+if TYPE_CHECKING:
+    from bench.data.base import Transform
+
+
+class OnUnitImages(nn.Module):
+    """A model with its normalisation inside: images in [0, 1] -> logits."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, model: nn.Module, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+        super().__init__()
+        self.model = model
+        self.register_buffer("mean", torch.tensor(mean)[None, :, None, None], persistent=False)
+        self.register_buffer("std", torch.tensor(std)[None, :, None, None], persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map (B, C, H, W) images in [0, 1] to (B, classes) logits."""
+        logits: Tensor = self.model((images - self.mean) / self.std)
+        return logits
+
+
+@dataclass(frozen=True)
+class WeightsFound:
+    """Which weights a loaded model has."""
+
+    kind: str
+    """default, random or path."""
+    where: str
+    """File name, hub id, or the seed of random weights."""
+    file_sha256: str | None
+    """Of the file, where there is one."""
+    state_dict_sha256: str
+    """Over names, shapes and values of the state dict."""
+
+    @property
+    def sha256(self) -> str:
+        """The hash that identifies the weights: the file's, else the state dict's."""
+        return self.file_sha256 or self.state_dict_sha256
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model ready to be measured."""
+
+    entry: ModelEntry
+    module: nn.Module
+    """Images in [0, 1] -> logits; eval mode, parameters frozen, on its device."""
+    weights: WeightsFound
+    input_shape: tuple[int, int, int]
+    classes: int
+    n_params: int
+    transform: Transform | None
+    """The evaluation transform, for data sets that have one."""
+    preprocessing: Mapping[str, Any]
+    """Settings of that transform and the normalisation, for the metadata."""
+
+
+def load_model(
+    model: str,
+    weights: str | Path = "default",
+    device: str = "cpu",
+    trust: bool = False,
+    seed: int = 0,
+) -> nn.Module:
+    """Return a model of the registry, or any timm model, ready to be used.
+
+    Args:
+        model: entry name, timm `arch.tag`, or the path of an entry's TOML file.
+        weights: "default" (the entry's), "random" (seeded initial weights), or a file.
+        device: where to put it.
+        trust: allow entries with a `factory`, which runs their code.
+        seed: seed of random weights, and training seed of weights that `bench train` made.
+
+    Returns:
+        A module from (B, C, H, W) float images in [0, 1] to (B, classes) logits; eval mode,
+        parameters frozen, normalisation inside.
+
+    Raises:
+        BenchError: unknown name, or weights that are missing, damaged or of another model.
+    """
+    return load(registry.model(model), weights, torch.device(device), trust, seed=seed).module
+
+
+def load(
+    entry: ModelEntry,
+    weights: str | Path,
+    device: torch.device,
+    trust: bool = False,
+    *,
+    seed: int = 0,
+    trained: Path | None = None,
+) -> LoadedModel:
+    """Return a loaded model with everything that an evaluation needs to know of it.
+
+    Args:
+        entry: the model's entry.
+        weights: "default", "random", or a file.
+        device: where to put it.
+        trust: allow `factory` entries.
+        seed: of random weights.
+        trained: checkpoint of `bench train`, used as the default where the entry names none.
+    """
+    dataset = registry.dataset(entry.dataset)
+    config = _config(entry, dataset)
+    file = _file(entry, weights, trained)
+    module = _build(
+        entry, dataset, config, hub=file is None and weights != "random", seed=seed, trust=trust
+    )
+    sha256 = None
+    if file is not None:
+        expected = entry.weights.sha256 if weights == "default" and entry.weights else None
+        if trained is not None and file == trained:
+            expected = None
+        checkpoint = read_checkpoint(file, sha256=expected)
+        load_weights(module, checkpoint.tensors, str(file))
+        sha256 = checkpoint.sha256
+    found = WeightsFound(
+        kind=weights if weights in ("default", "random") else "path",
+        where=_where(entry, weights, file, seed),
+        file_sha256=sha256,
+        state_dict_sha256=state_dict_sha256(module),
+    )
+    n_params = sum(p.numel() for p in module.parameters())
+    wrapped = OnUnitImages(module, config["mean"], config["std"]) if config["mean"] else module
+    wrapped = wrapped.eval().requires_grad_(False).to(device)
+    return LoadedModel(
+        entry=entry,
+        module=wrapped,
+        weights=found,
+        input_shape=config["input_size"],
+        classes=len(dataset.classes),
+        n_params=n_params,
+        transform=_transform(dataset, config),
+        preprocessing=config,
+    )
+
+
+def _config(entry: ModelEntry, dataset: DatasetEntry) -> dict[str, Any]:
+    """Return input size, mean and std (None: no normalisation), and the transform's settings."""
+    if entry.tag is not None:
+        from bench.models import timm_source
+
+        timm_source.known_tag(entry.tag)
+        config = timm_source.data_config(entry.tag, entry.input_size)
+        if dataset.transform:
+            return config
+        size = entry.input_size or dataset.size
+        return {"input_size": (dataset.channels, size, size), "mean": None, "std": None}
+    size = entry.input_size or dataset.size
+    return {"input_size": (dataset.channels, size, size), "mean": None, "std": None}
+
+
+def _transform(dataset: DatasetEntry, config: dict[str, Any]) -> Transform | None:
+    if not dataset.transform:
+        return None
+    from bench.models import timm_source
+
+    return timm_source.evaluation_transform(config)
+
+
+def _file(entry: ModelEntry, weights: str | Path, trained: Path | None) -> Path | None:
+    """Return the weights file to read; None for random and for timm's own."""
+    if weights == "random":
+        return None
+    if weights != "default":
+        return Path(weights)
+    if entry.weights is not None and entry.weights.file is not None:
+        return registry.registry_dir() / entry.weights.file
+    if trained is not None and trained.exists():
+        return trained
+    if entry.source == "timm" or (entry.source == "factory" and entry.weights is None):
+        return None
+    raise BenchError(
+        f"expected trained weights of {entry.name!r}, found none: its entry names no file"
+        + (f" and {trained} does not exist" if trained else "")
+        + f"; run `bench train --model {entry.name}`, give --weights PATH, or --weights random "
+        "for an untrained control"
+    )
+
+
+def _build(
+    entry: ModelEntry,
+    dataset: DatasetEntry,
+    config: Mapping[str, Any],
+    *,
+    hub: bool,
+    seed: int,
+    trust: bool,
+) -> nn.Module:
+    if entry.source == "net":
+        assert entry.net is not None, "validated: source net has its table"
+        shape = config["input_size"]
+        return build_net(entry.net, input_shape=shape, classes=len(dataset.classes), seed=seed)
+    if entry.source == "factory":
+        assert entry.factory is not None, "validated: source factory has its key"
+        return _from_factory(entry.factory, trust, seed)
+    from bench.models import timm_source
+
+    assert entry.tag is not None, "validated: these sources have a tag"
+    return timm_source.build(
+        entry.tag,
+        pretrained=hub and entry.source == "timm",
+        classes=len(dataset.classes),
+        seed=seed,
+    )
+
+
+def _from_factory(factory: str, trust: bool, seed: int) -> nn.Module:
+    if not trust:
+        raise BenchError(
+            f"the entry's factory {factory!r} runs code of its author; read it, then add --trust"
+        )
+    module_name, _, function = factory.partition(":")
+    try:
+        make = getattr(importlib.import_module(module_name), function)
+    except (ImportError, AttributeError) as error:
+        raise BenchError(
+            f"expected the function {factory!r}, found: {error}; install the package that has it"
+        ) from error
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        made = make()
+    if not isinstance(made, nn.Module):
+        raise BenchError(f"expected {factory!r} to return an nn.Module, got {type(made).__name__}")
+    return made
+
+
+def _where(entry: ModelEntry, weights: str | Path, file: Path | None, seed: int) -> str:
+    if weights == "random":
+        return f"random initial weights, seed {seed}"
+    if file is not None:
+        registry_dir = registry.registry_dir()
+        inside = file.is_relative_to(registry_dir)
+        return f"registry/{file.relative_to(registry_dir)}" if inside else file.name
+    if entry.source == "timm":
+        return f"hub:timm/{entry.tag}"
+    return str(entry.factory)
+
+
+def state_dict_sha256(module: nn.Module) -> str:
+    """Return the SHA-256 over name, type, shape and values of each state-dict entry, in order."""
+    digest = hashlib.sha256()
+    for name, tensor in module.state_dict().items():
+        digest.update(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}|".encode())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()

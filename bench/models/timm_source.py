@@ -1,0 +1,147 @@
+"""The home of timm: building its models and their evaluation transforms."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import os
+import socket
+import urllib.request
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import torch
+from torch import nn
+
+from bench.errors import BenchError
+
+if TYPE_CHECKING:
+    import PIL.Image
+
+
+def known_tag(tag: str) -> str:
+    """Return the full `arch.tag` of a timm name; a bare arch gets timm's default tag.
+
+    Raises:
+        BenchError: timm does not have it; the text names the nearest ones.
+    """
+    import timm
+
+    arch, _, chosen = tag.partition(".")
+    if not timm.is_model(arch):
+        near = difflib.get_close_matches(arch, timm.list_models(), n=3, cutoff=0.7)
+        hint = f"did you mean {' or '.join(near)}?" if near else "see timm.list_models()"
+        raise BenchError(f"unknown timm model {tag!r}: timm {timm.__version__} has none; {hint}")
+    tags = [name.partition(".")[2] for name in timm.list_pretrained(f"{arch}.*")]
+    if chosen and chosen not in tags:
+        raise BenchError(
+            f"unknown tag {chosen!r} of timm model {arch!r}: timm {timm.__version__} has "
+            f"{', '.join(tags) or 'no pretrained tags of it'}"
+        )
+    cfg = timm.get_pretrained_cfg(tag, allow_unregistered=True)
+    return tag if chosen or cfg is None or not cfg.tag else f"{arch}.{cfg.tag}"
+
+
+def data_config(tag: str, input_size: int | None) -> dict[str, Any]:
+    """Return timm's evaluation settings of a model: size, crop, interpolation, mean, std.
+
+    Args:
+        tag: timm `arch.tag`.
+        input_size: side to evaluate at instead of the configuration's own.
+    """
+    import timm
+
+    cfg = timm.get_pretrained_cfg(tag, allow_unregistered=True)
+    known = cfg.to_dict() if cfg is not None else {}
+    wanted = {} if input_size is None else {"input_size": (3, input_size, input_size)}
+    config: dict[str, Any] = timm.data.resolve_data_config(wanted, pretrained_cfg=known)
+    return config
+
+
+def evaluation_transform(config: dict[str, Any]) -> Callable[[PIL.Image.Image], torch.Tensor]:
+    """Return timm's own evaluation transform without its normalisation.
+
+    Returns:
+        RGB image -> (3, H, W) float32 in [0, 1].
+    """
+    import timm
+
+    transform = timm.data.create_transform(**config, is_training=False, normalize=False)
+
+    def apply(image: PIL.Image.Image) -> torch.Tensor:
+        tensor: torch.Tensor = transform(image)
+        assert tensor.dtype == torch.uint8, f"timm's transform gave {tensor.dtype}, not uint8"
+        return tensor.float() / 255
+
+    return apply
+
+
+def build(tag: str, *, pretrained: bool, classes: int, seed: int = 0) -> nn.Module:
+    """Return a timm model without its normalisation, in training mode, on the CPU.
+
+    Args:
+        tag: timm `arch.tag`.
+        pretrained: with timm's weights (hub cache first, then the hub).
+        classes: width of the read-out; with `pretrained`, the weights' own is kept.
+        seed: of the initial weights, if not `pretrained`.
+
+    Raises:
+        BenchError: the weights are neither in the cache nor can the hub be reached.
+    """
+    import timm
+
+    if pretrained:
+        return _with_weights(tag)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model: nn.Module = timm.create_model(tag, pretrained=False, num_classes=classes)
+    return model
+
+
+def _with_weights(tag: str) -> nn.Module:
+    import timm
+    from huggingface_hub.errors import HfHubHTTPError
+
+    cfg = timm.get_pretrained_cfg(tag)
+    if cfg is None or not (cfg.hf_hub_id or cfg.url):
+        raise BenchError(f"expected pretrained weights of {tag!r}, timm has none; use --weights")
+    if not _cached(cfg) and not _hub_reachable():
+        raise BenchError(
+            f"expected the weights of {tag!r} in the local hub cache or a network, found neither; "
+            "connect once, or give a file with --weights PATH (--weights random is a control)"
+        )
+    try:
+        model: nn.Module = timm.create_model(tag, pretrained=True)
+    except (OSError, HfHubHTTPError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise BenchError(
+            f"expected to download the weights of {tag!r}, found: {reason}; try again, or give a "
+            "file with --weights PATH"
+        ) from error
+    return model
+
+
+def _cached(cfg: Any) -> bool:
+    """Return whether a model's weights are in the local hub cache (or torch's)."""
+    from huggingface_hub import try_to_load_from_cache
+
+    if cfg.hf_hub_id:
+        files = ("model.safetensors", "pytorch_model.bin", cfg.hf_hub_filename)
+        return any(isinstance(try_to_load_from_cache(cfg.hf_hub_id, f), str) for f in files if f)
+    name = os.path.basename(urlsplit(cfg.url).path)  # noqa: PTH119
+    return os.path.exists(os.path.join(torch.hub.get_dir(), "checkpoints", name))  # noqa: PTH110, PTH118
+
+
+def _hub_reachable() -> bool:
+    """Return False at once where the hub's name does not resolve, instead of after a minute of
+    retries; behind a proxy the question is left to the download itself."""
+    if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "TRUE", "YES", "ON"):
+        return False
+    if urllib.request.getproxies():
+        return True
+    host = urlsplit(os.environ.get("HF_ENDPOINT", "https://huggingface.co")).hostname
+    with contextlib.suppress(OSError):
+        socket.getaddrinfo(host, 443)
+        return True
+    return False
