@@ -23,10 +23,8 @@ Bools = npt.NDArray[np.bool_]
 
 DRAWS = 2000
 """Resamples of every bootstrap."""
-
 LEVEL = 0.95
 """Coverage of every interval."""
-
 Z95 = 1.959963984540054
 """Standard normal quantile at (1 + LEVEL) / 2."""
 
@@ -37,9 +35,6 @@ class Interval(NamedTuple):
     mean: float
     low: float
     high: float
-
-
-# ---------------------------------------------------------------- resampling
 
 
 @lru_cache(maxsize=4)
@@ -70,45 +65,48 @@ def resampled_means(
     """Return the mean over the kept ids, and that mean in every resample.
 
     Args:
-        values: (K, n) or (n,); what is not kept is ignored and may be NaN.
-        kept: bool of the same shape.
+        values: (..., n); what is not kept is ignored and may be NaN.
+        kept: bool, same shape or one that is shared by leading dimensions of `values`.
         counts: (B, n) from :func:`resample_counts`.
 
     Returns:
-        (K,) means and (K, B) resampled means, NaN where no id is kept.
+        (...) means and (..., B) resampled means, NaN where no id is kept.
     """
-    mask = np.atleast_2d(np.asarray(kept, dtype=bool))
-    filled = np.where(mask, np.atleast_2d(np.asarray(values, dtype=np.float64)), 0.0)
+    mask = np.asarray(kept, dtype=bool)
+    filled = np.where(mask, np.asarray(values, dtype=np.float64), 0.0)
     weights = mask.astype(np.float64)
     with np.errstate(invalid="ignore", divide="ignore"):
-        means = filled.sum(axis=1) / weights.sum(axis=1)
-        resampled = (filled @ counts.T) / (weights @ counts.T)
+        means = filled.sum(axis=-1) / weights.sum(axis=-1)
+        resampled = _times(filled, counts) / _times(weights, counts)
     return means, resampled
+
+
+def _times(rows: Floats, counts: Floats) -> Floats:
+    """(..., n) times (B, n) transposed, as one matrix product: (..., B)."""
+    product: Floats = rows.reshape(-1, rows.shape[-1]) @ counts.T
+    return product.reshape(*rows.shape[:-1], len(counts))
 
 
 def percentile_interval(resampled: Floats) -> tuple[Floats, Floats]:
     """Return the 95 % percentile interval of resampled values.
 
     Args:
-        resampled: (K, B); NaN is left out.
+        resampled: (..., B); NaN (a resample without a kept id) is left out.
 
     Returns:
-        (K,) lower and (K,) upper bounds, NaN where every value is NaN.
+        (...) lower and (...) upper bounds, NaN where every value is NaN.
     """
-    tail = (1 - LEVEL) / 2
-    result = np.full((2, len(resampled)), np.nan)
-    whole = ~np.isnan(resampled).any(axis=1)
-    if whole.all():
-        result[:] = np.quantile(resampled, [tail, 1 - tail], axis=1)
-        return result[0], result[1]
-    for row in range(len(resampled)):
-        present = resampled[row][~np.isnan(resampled[row])]
+    tails = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
+    rows = resampled.reshape(-1, resampled.shape[-1])
+    bounds = np.full((2, len(rows)), np.nan)
+    whole = ~np.isnan(rows).any(axis=1)
+    bounds[:, whole] = np.quantile(rows if whole.all() else rows[whole], tails, axis=1)
+    for row in np.flatnonzero(~whole):
+        present = rows[row][~np.isnan(rows[row])]
         if len(present):
-            result[:, row] = np.quantile(present, [tail, 1 - tail])
-    return result[0], result[1]
-
-
-# ---------------------------------------------------------------- one model
+            bounds[:, row] = np.quantile(present, tails)
+    low, high = bounds.reshape(2, *resampled.shape[:-1])
+    return low, high
 
 
 def mean_interval(values: npt.ArrayLike, kept: npt.ArrayLike, seed: int) -> Interval:
@@ -127,8 +125,30 @@ def mean_interval(values: npt.ArrayLike, kept: npt.ArrayLike, seed: int) -> Inte
     if not mask.any():
         return Interval(np.nan, np.nan, np.nan)
     mean, resampled = resampled_means(array, mask, resample_counts(len(array), seed))
-    low, high = percentile_interval(resampled)
-    return Interval(float(mean[0]), float(low[0]), float(high[0]))
+    return Interval(float(mean), *map(float, percentile_interval(resampled)))
+
+
+def paired_difference(
+    first: npt.ArrayLike,
+    first_kept: npt.ArrayLike,
+    second: npt.ArrayLike,
+    second_kept: npt.ArrayLike,
+    seed: int,
+) -> tuple[Interval, int]:
+    """Return mean(first - second) over the ids that both keep, with its interval.
+
+    Args:
+        first: (n,) one value a sample id; `second` has the same ids.
+        first_kept: (n,) bool; likewise `second_kept`.
+        seed: seed of the resamples.
+
+    Returns:
+        The interval and the number of common kept ids.
+    """
+    a, b = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
+    both = np.asarray(first_kept, dtype=bool) & np.asarray(second_kept, dtype=bool)
+    both &= ~np.isnan(a) & ~np.isnan(b)
+    return mean_interval(a - b, both, seed), int(both.sum())
 
 
 def excess(delta: Floats, image: Floats, white: float | Floats) -> Floats:
@@ -161,10 +181,9 @@ def hfx_interval(
     if not mask.any():
         return Interval(np.nan, np.nan, np.nan)
     counts = resample_counts(len(top), seed)
-    means, resampled = resampled_means(np.stack([top, bottom]), np.stack([mask, mask]), counts)
-    value = excess(means[:1], means[1:], white)
-    low, high = percentile_interval(excess(resampled[:1], resampled[1:], white))
-    return Interval(float(value[0]), float(low[0]), float(high[0]))
+    means, resampled = resampled_means(np.stack([top, bottom]), mask, counts)
+    low, high = percentile_interval(excess(resampled[0], resampled[1], white))
+    return Interval(float(excess(means[0], means[1], white)), float(low), float(high))
 
 
 def proportion_interval(successes: int, trials: int) -> Interval:
@@ -183,8 +202,12 @@ def proportion_interval(successes: int, trials: int) -> Interval:
     return Interval(share, float(low), float(high))
 
 
-def median_norm(norms: npt.ArrayLike, fooled: npt.ArrayLike, clean_correct: npt.ArrayLike) -> float:
+def median_norm(
+    norms: npt.ArrayLike, fooled: npt.ArrayLike, clean_correct: npt.ArrayLike
+) -> Interval:
     """Return the median norm over the clean-correct samples, an unfooled one being infinite.
+
+    The interval is the distribution-free one between two order statistics.
 
     Args:
         norms: (n,) norms of the perturbations.
@@ -192,15 +215,19 @@ def median_norm(norms: npt.ArrayLike, fooled: npt.ArrayLike, clean_correct: npt.
         clean_correct: (n,) bool.
 
     Returns:
-        The lower median (the smallest norm that fools at least half), infinity if fewer than
-        half are fooled, NaN without clean-correct samples.
+        Infinite where fewer than half are fooled, NaN without clean-correct samples.
     """
     attacked = np.asarray(clean_correct, dtype=bool)
-    if not attacked.any():
-        return float("nan")
+    count = int(attacked.sum())
+    if count == 0:
+        return Interval(np.nan, np.nan, np.nan)
     sizes = np.where(np.asarray(fooled, dtype=bool), np.asarray(norms, dtype=np.float64), np.inf)
     ordered = np.sort(sizes[attacked])
-    return float(ordered[(len(ordered) - 1) // 2])
+    half = Z95 / 2 * np.sqrt(count)
+    low = max(0, int(np.floor(count / 2 - half)) - 1)
+    high = min(count - 1, int(np.ceil(count / 2 + half)))
+    middle = (ordered[(count - 1) // 2] + ordered[count // 2]) / 2
+    return Interval(float(middle), float(ordered[low]), float(ordered[high]))
 
 
 def robust_accuracy(

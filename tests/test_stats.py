@@ -27,12 +27,12 @@ def test_counts_depend_on_the_seed_only() -> None:
 
 def test_resampled_means_by_hand() -> None:
     counts = np.array([[2.0, 1.0, 0.0], [0.0, 0.0, 3.0], [1.0, 1.0, 1.0]])
-    values = np.array([[1.0, 4.0, np.nan]])
-    kept = np.array([[True, True, False]])
+    values = np.array([[1.0, 4.0, np.nan], [10.0, 40.0, 0.0]])
+    kept = np.array([True, True, False])
     means, resampled = stats.resampled_means(values, kept, counts)
-    assert means.tolist() == [2.5]
+    assert means.tolist() == [2.5, 25.0]
     # (2*1 + 4) / 3; no kept id drawn; (1 + 4) / 2
-    np.testing.assert_array_equal(resampled, [[2.0, np.nan, 2.5]])
+    np.testing.assert_array_equal(resampled, [[2.0, np.nan, 2.5], [20.0, np.nan, 25.0]])
 
 
 def test_mean_interval_is_the_classical_one_for_many_samples() -> None:
@@ -75,11 +75,29 @@ def test_proportions_against_wilson_by_hand() -> None:
 def test_median_norm_takes_the_unfooled_as_infinite() -> None:
     norms = [1.0, 2.0, 3.0, 4.0, 9.0]
     every = [True] * 5
-    assert stats.median_norm(norms, every, every) == 3.0
-    assert stats.median_norm(norms, [True, True, False, True, False], every) == 4.0
-    assert stats.median_norm(norms, [True, False, False, True, False], every) == np.inf
-    assert stats.median_norm(norms, every, [True, False, False, False, False]) == 1.0
-    assert np.isnan(stats.median_norm(norms, every, [False] * 5))
+    assert stats.median_norm(norms, every, every).mean == 3.0
+    assert stats.median_norm(norms[:4], every[:4], every[:4]).mean == 2.5
+    assert stats.median_norm(norms, [True, True, False, True, False], every).mean == 4.0
+    assert stats.median_norm(norms, [True, False, False, True, False], every).mean == np.inf
+    assert stats.median_norm(norms, every, [True, False, False, False, False]).mean == 1.0
+    assert np.isnan(stats.median_norm(norms, every, [False] * 5)).all()
+
+
+def test_interval_of_the_median_by_hand() -> None:
+    # n = 100: ranks 50 - 9.8 = 40.2 -> 40 and 50 + 9.8 -> 60 + 1
+    every = np.ones(100, dtype=bool)
+    assert stats.median_norm(np.arange(1.0, 101.0), every, every) == (50.5, 40.0, 61.0)
+    fooled = np.arange(100) < 55
+    assert stats.median_norm(np.arange(1.0, 101.0), fooled, every) == (50.5, 40.0, np.inf)
+
+
+def test_a_paired_difference_uses_the_common_kept_ids() -> None:
+    first, second = [1.0, 2.0, 3.0, np.nan], [0.5, 1.5, 9.0, 1.0]
+    result, n = stats.paired_difference(first, [1, 1, 1, 1], second, [1, 1, 0, 1], seed=0)
+    assert (result, n) == ((0.5, 0.5, 0.5), 2)
+    result, n = stats.paired_difference(first, [1, 0, 0, 0], second, [0, 1, 1, 1], seed=0)
+    assert n == 0
+    assert np.isnan(result).all()
 
 
 def test_robust_accuracy_by_hand() -> None:
