@@ -1,0 +1,1 @@
+"""The leaderboard: submissions -> tables, figures and one page. Imports no torch."""
