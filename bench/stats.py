@@ -202,7 +202,12 @@ def proportion_interval(successes: int, trials: int) -> Interval:
     return Interval(share, float(low), float(high))
 
 
-def median_norm(
+def median_norm(norms: npt.ArrayLike, fooled: npt.ArrayLike, clean_correct: npt.ArrayLike) -> float:
+    """Return the median norm alone; see :func:`median_norm_interval`."""
+    return median_norm_interval(norms, fooled, clean_correct).mean
+
+
+def median_norm_interval(
     norms: npt.ArrayLike, fooled: npt.ArrayLike, clean_correct: npt.ArrayLike
 ) -> Interval:
     """Return the median norm over the clean-correct samples, an unfooled one being infinite.
