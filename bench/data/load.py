@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal, Protocol
 
-from bench.data import embedded, idx, samples
+from bench.data import cifar, embedded, folder, hub, hub_cache, idx, parquet, samples, svhn
 from bench.data.base import Images
 from bench.data.check import check_fingerprint, check_images
 from bench.data.folders import one_line
@@ -28,7 +28,13 @@ class Layout(Protocol):
         """Return the split, or None if there is nothing of this format."""
 
 
-LAYOUTS: dict[str, Layout] = {"idx": idx}
+LAYOUTS: dict[str, Layout] = {
+    "idx": idx,
+    "cifar": cifar,
+    "svhn": svhn,
+    "folder": folder,
+    "parquet": parquet,
+}
 
 
 def load_images(
@@ -81,7 +87,7 @@ def _open(
     offline: bool,
 ) -> Images:
     if data_dir is not None:
-        return from_folder(data_dir.expanduser(), entry, split)
+        return from_path(data_dir.expanduser(), entry, split)
     if data in ("embedded", "samples") and split != "test":
         raise BenchError(
             f"expected a source with the {split} split of {entry.name}, got --data {data}, which "
@@ -89,7 +95,15 @@ def _open(
         )
     if data == "samples":
         return samples.read(entry)
-    return _embedded(registry_dir, entry)
+    if data == "embedded":
+        return _embedded(registry_dir, entry)
+    if data is None:
+        cached = hub_cache.read_cached(entry, split)
+        if cached is not None:
+            return cached
+        if entry.embedded is not None and split == "test":
+            return _embedded(registry_dir, entry)
+    return hub.read(entry, split, offline=offline)
 
 
 def _embedded(registry_dir: Path, entry: DatasetEntry) -> Images:
@@ -101,11 +115,11 @@ def _embedded(registry_dir: Path, entry: DatasetEntry) -> Images:
     return embedded.read(registry_dir, entry)
 
 
-def from_folder(folder: Path, entry: DatasetEntry, split: str) -> Images:
+def from_path(path: Path, entry: DatasetEntry, split: str) -> Images:
     """Return a split from a local copy, in the first of the entry's layouts that is there.
 
     Args:
-        folder: what the user gave with --data-dir; some layouts also take a file.
+        path: what the user gave with --data-dir; some layouts also take a file.
         entry: the data set.
         split: "test" or "train".
 
@@ -113,17 +127,17 @@ def from_folder(folder: Path, entry: DatasetEntry, split: str) -> Images:
         BenchError: there is no such folder, or none of the layouts; the text lists what was
             looked for.
     """
-    if not folder.exists():
-        raise BenchError(f"expected a folder with {entry.title}, found nothing at {folder}")
-    layouts = [LAYOUTS[name] for name in entry.layouts if name in LAYOUTS]
+    if not path.exists():
+        raise BenchError(f"expected a folder with {entry.title}, found nothing at {path}")
+    layouts = [LAYOUTS[name] for name in entry.layouts]
     try:
         for layout in layouts:
-            images = layout.read(folder, entry, split)
+            images = layout.read(path, entry, split)
             if images is not None:
                 return images
     except OSError as error:
-        raise BenchError(f"expected readable data, got {one_line(error)}; check {folder}") from None
+        raise BenchError(f"expected readable data, got {one_line(error)}; check {path}") from None
     looked_for = "; or ".join(layout.expects(entry, split) for layout in layouts)
     raise BenchError(
-        f"expected the {split} split of {entry.title}: {looked_for}; found none of it in {folder}"
+        f"expected the {split} split of {entry.title}: {looked_for}; found none of it in {path}"
     )
