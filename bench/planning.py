@@ -87,14 +87,19 @@ class Plan:
         return [block for block in holes if block]
 
 
-def plan(request: Request) -> Plan:
-    """Check a request from end to end, load model and data, and claim its place.
+def plan(request: Request, whole_split: bool = False) -> Plan:
+    """Check a request from end to end, load model and data, and name its place.
+
+    Args:
+        request: what the user asked for.
+        whole_split: measure the whole test split instead of the protocol's samples (the
+            pseudo-attack `clean`).
 
     Raises:
         BenchError: something in it is impossible; nothing was run.
     """
     protocol = registry.protocol(request.protocol)
-    attacks = choose_attacks(request.attacks, protocol)
+    attacks = () if whole_split else choose_attacks(request.attacks, protocol)
     _check_numbers(request)
     entry = model_entry(request)
     dataset = registry.dataset(entry.dataset)
@@ -111,10 +116,11 @@ def plan(request: Request) -> Plan:
         registry_dir=registry.registry_dir(),
         offline=request.offline,
     )
-    pool, ids, reasons = choose_ids(request, protocol, dataset, images)
+    pool, ids, reasons = choose_ids(request, protocol, dataset, images, whole_split)
     trained = folder / "checkpoints" / f"{entry.name}.safetensors"
     loaded = load(entry, request.weights, device, request.trust, trained=trained)
-    check_readable(images, [int(p) for p in positions_of(images, ids)])
+    if not whole_split:
+        check_readable(images, [int(p) for p in positions_of(images, ids)])
     if request.seed is not None and request.seed != protocol.seed:
         reasons = (*reasons, f"seed {request.seed} is not the protocol's {protocol.seed}")
     job = Job(
@@ -213,7 +219,11 @@ def choose_device(name: str) -> torch.device:
 
 
 def choose_ids(
-    request: Request, protocol: Protocol, dataset: DatasetEntry, images: Images
+    request: Request,
+    protocol: Protocol,
+    dataset: DatasetEntry,
+    images: Images,
+    whole_split: bool = False,
 ) -> tuple[tuple[int, ...], tuple[int, ...], tuple[str, ...]]:
     """Return the start pool's ids, the ids to measure, and why the result is partial."""
     reasons: tuple[str, ...] = ()
@@ -221,6 +231,10 @@ def choose_ids(
     if request.data == "samples":
         pool = tuple(int(i) for i in images.ids)
         reasons = (f"foolbox's {len(pool)} sample images",)
+    elif whole_split:
+        pool = tuple(int(i) for i in images.ids)
+        if len(pool) < dataset.test_count:
+            reasons = (f"{len(pool)} of {dataset.test_count} test images",)
     ids = pool
     if request.limit is not None and request.limit < len(pool):
         ids = pool[: request.limit]

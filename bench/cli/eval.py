@@ -1,0 +1,167 @@
+"""`bench eval`: attack models and measure where the perturbations lie in the spectrum."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bench.errors import BenchError
+
+if TYPE_CHECKING:
+    from bench.entries import ModelEntry
+    from bench.planning import Request
+
+Texts = list[str]
+
+
+def evaluate(
+    model: Annotated[
+        Texts,
+        typer.Option(
+            "--model",
+            "-m",
+            help="Name, pattern ('fashionmnist-*'), timm arch.tag, or an entry's TOML file. "
+            "Repeatable.",
+        ),
+    ],
+    dataset: Annotated[
+        str | None,
+        typer.Option("--dataset", "-d", help="Default: the entry's. Narrows a pattern."),
+    ] = None,
+    weights: Annotated[
+        str, typer.Option(help="default, random (an untrained control), or a weights file.")
+    ] = "default",
+    trust: Annotated[
+        bool, typer.Option("--trust", help="Allow entries with a factory, which runs their code.")
+    ] = False,
+    attack: Annotated[
+        Texts | None,
+        typer.Option(
+            "--attack",
+            "-a",
+            help="Repeatable; default: all of the protocol. `clean`: accuracy over the whole "
+            "test split.",
+        ),
+    ] = None,
+    protocol: Annotated[str, typer.Option(help="See `bench list protocols`.")] = "caro2024",
+    data: Annotated[
+        str | None,
+        typer.Option(
+            help="hub, embedded or samples. Default: --data-dir if given, else the local hub "
+            "cache, else embedded, else the hub."
+        ),
+    ] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Local copy of the data set in its usual format.")
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(help="First N samples; marked partial and never ranked.")
+    ] = None,
+    batch_size: Annotated[
+        str, typer.Option(help="Samples attacked together: a number or auto.")
+    ] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda[:i].")] = "auto",
+    seed: Annotated[
+        int | None, typer.Option(help="Another than the protocol's is never ranked.")
+    ] = None,
+    output: Annotated[str, typer.Option("--output", "-o", help="Folder of results.")] = "results",
+    overwrite: Annotated[
+        bool,
+        typer.Option("--overwrite", help="Default: reuse what is complete, resume what is not."),
+    ] = False,
+    save_perturbations: Annotated[
+        bool, typer.Option("--save-perturbations", help="Also write every perturbation.")
+    ] = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Never ask the network.")] = False,
+) -> None:
+    """Evaluate models: attack, measure the perturbations' spectra, write Parquet, show a table.
+
+    Examples:
+
+        bench eval --model fashionmnist-local-conv-relu --limit 32
+
+        bench eval --model 'fashionmnist-*-relu' --attack bb-l2
+
+        bench eval --model resnet50d --data-dir /data/imagenet/val
+
+    An interrupted run goes on where it was; a complete one is reused.
+    """
+    entries = _entries(model, dataset)
+    attacks = tuple(attack or ())
+    if "clean" in attacks and len(attacks) > 1:
+        raise BenchError("expected --attack clean alone, got other attacks with it; run it apart")
+    size = _batch_size(batch_size)
+    from bench.planning import Request
+
+    for place, entry in enumerate(entries):
+        if len(entries) > 1:
+            sys.stderr.write(f"[{place + 1}/{len(entries)}] {entry}\n")
+        _one(
+            Request(
+                model=entry,
+                dataset=dataset,
+                weights=weights,
+                trust=trust,
+                attacks=attacks,
+                protocol=protocol,
+                data=data,
+                data_dir=data_dir,
+                limit=limit,
+                batch_size=size,
+                device=device,
+                seed=seed,
+                output=Path(output) if "://" not in output else _local_only(output),
+                overwrite=overwrite,
+                save_perturbations=save_perturbations,
+                offline=offline,
+            )
+        )
+
+
+def _local_only(output: str) -> Path:
+    raise BenchError(f"expected a local folder for --output, got {output!r}")
+
+
+def _entries(patterns: Texts, dataset: str | None) -> list[str]:
+    """Return the names that the patterns choose; a name that only timm may know is kept."""
+    from bench import registry
+
+    if dataset is not None:
+        registry.dataset(dataset)
+    names: list[str] = []
+    for pattern in patterns:
+        if any(sign in pattern for sign in "*?["):
+            chosen: list[ModelEntry] = registry.select_models([pattern], dataset)
+            names += [entry.name for entry in chosen]
+        else:
+            names.append(pattern)
+    return list(dict.fromkeys(names))
+
+
+def _batch_size(text: str) -> int | None:
+    if text == "auto":
+        return None
+    if not text.isdigit() or int(text) < 1:
+        raise BenchError(f"expected --batch-size auto or a number of at least 1, got {text!r}")
+    return int(text)
+
+
+def _one(request: Request) -> None:
+    from bench.api import evaluate_request
+    from bench.cli.progress import Bars
+    from bench.cli.summary import summary
+
+    if request.attacks == ("clean",):
+        from bench.cli.summary import clean_summary
+        from bench.clean import evaluate_clean
+
+        with Bars() as bars:
+            found = evaluate_clean(request, bars)
+        sys.stdout.write(clean_summary(found))
+        return
+    with Bars() as bars:
+        plan, rows = evaluate_request(request, bars)
+    sys.stdout.write(summary(plan, rows))

@@ -1,0 +1,148 @@
+"""`bench list`: what the registry holds."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+from bench.errors import unknown_name
+
+Row = dict[str, Any]
+
+
+def list_entries(
+    kind: Annotated[
+        str, typer.Argument(help="models, datasets, protocols, attacks or metrics.")
+    ] = "models",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
+) -> None:
+    """List models, datasets, protocols, attacks or metrics.
+
+    Any timm `arch.tag` works with `bench eval` as well, and any kernel size of a local net:
+    `fashionmnist-local-conv-k7-relu`.
+    """
+    if kind not in KINDS:
+        raise unknown_name("kind", kind, KINDS)
+    rows = KINDS[kind]()
+    if as_json:
+        sys.stdout.write(json.dumps(rows, indent=1) + "\n")
+        return
+    from tabulate import tabulate
+
+    shown = [{key: _cell(value) for key, value in row.items()} for row in rows]
+    sys.stdout.write(tabulate(shown, headers="keys", disable_numparse=True) + "\n")
+    sys.stdout.write(f"{len(rows)} {kind}\n")
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, list):
+        return ", ".join(str(item) for item in value)
+    return str(value)
+
+
+def _models() -> list[Row]:
+    from bench import registry
+
+    rows = []
+    for name in registry.model_names():
+        entry = registry.model(name)
+        trained = entry.weights is not None and entry.weights.file is not None
+        rows.append(
+            {
+                "model": name,
+                "dataset": entry.dataset,
+                "family": entry.family,
+                "type": entry.type,
+                "weights": "included" if trained else "hub" if entry.source == "timm" else "train",
+                "accuracy_here": entry.weights.test_accuracy if entry.weights else None,
+                "accuracy_paper": entry.paper.top1 if entry.paper else None,
+            }
+        )
+    return rows
+
+
+def _datasets() -> list[Row]:
+    from bench import registry
+
+    rows = []
+    for name in registry.dataset_names():
+        entry = registry.dataset(name)
+        here = [key for key in ("embedded", "samples") if getattr(entry, key) is not None]
+        rows.append(
+            {
+                "dataset": name,
+                "classes": len(entry.classes),
+                "size": f"{entry.channels}x{entry.size}x{entry.size}",
+                "test_images": entry.test_count,
+                "offline": here,
+                "hub": entry.hub.id,
+                "layouts": list(entry.layouts),
+            }
+        )
+    return rows
+
+
+def _protocols() -> list[Row]:
+    from bench import registry
+
+    rows = []
+    for name in registry.protocol_names():
+        entry = registry.protocol(name)
+        rows.append(
+            {
+                "protocol": name,
+                "title": entry.title,
+                "attacks": list(entry.attacks),
+                "samples": len(entry.sample_ids("default")),
+                "primary": entry.primary_attack,
+                "seed": entry.seed,
+            }
+        )
+    return rows
+
+
+def _attacks() -> list[Row]:
+    from bench import registry
+
+    rows = []
+    for protocol in registry.protocol_names():
+        for name, spec in registry.protocol(protocol).attacks.items():
+            budget = "minimal" if spec.epsilon is None else f"{spec.epsilon:.4g}"
+            rows.append(
+                {
+                    "attack": name,
+                    "protocol": protocol,
+                    "algorithm": spec.algorithm,
+                    "norm": spec.norm,
+                    "steps": spec.steps,
+                    "step": spec.learning_rate if spec.minimal else spec.step_size,
+                    "step_scale": None if spec.minimal else spec.step_scale,
+                    "budget": budget,
+                    "budget_scale": None if spec.minimal else spec.epsilon_scale,
+                }
+            )
+    return rows
+
+
+def _metrics() -> list[Row]:
+    from bench.metrics import METRICS
+
+    return [
+        {"metric": m.name, "unit": m.unit, "direction": m.direction, "meaning": m.meaning}
+        for m in METRICS
+    ]
+
+
+KINDS: dict[str, Callable[[], list[Row]]] = {
+    "models": _models,
+    "datasets": _datasets,
+    "protocols": _protocols,
+    "attacks": _attacks,
+    "metrics": _metrics,
+}

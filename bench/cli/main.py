@@ -1,0 +1,73 @@
+"""The console command `bench`: registers the verbs and turns errors into one line."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+from typer.exceptions import TyperException
+
+from bench import __version__
+from bench.cli.eval import evaluate
+from bench.cli.list import list_entries
+from bench.errors import BenchError
+
+app = typer.Typer(
+    name="bench",
+    help="Where in the frequency spectrum is an image classifier attackable?",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("eval")(evaluate)
+app.command("list")(list_entries)
+
+INTERRUPTED = 130
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"frequency-bench {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Where in the frequency spectrum is an image classifier attackable?
+
+    Start with `bench eval --model fashionmnist-local-conv-relu --limit 32`: real images and a
+    trained model come with the package.
+    """
+
+
+def call(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code: 0 done, 2 to be fixed, 130 interrupted."""
+    try:
+        code = app(args=None if arguments is None else list(arguments), standalone_mode=False)
+        return int(code or 0)
+    except BenchError as error:
+        return _complain(str(error))
+    except TyperException as error:
+        return _complain(f"{error.format_message()} See `bench --help`.")
+    except (KeyboardInterrupt, typer.Abort):
+        sys.stderr.write("bench: interrupted. What was finished is kept; run it again to go on.\n")
+        return INTERRUPTED
+
+
+def _complain(text: str) -> int:
+    line = " ".join(text.split())
+    if line:
+        sys.stderr.write(f"bench: error: {line}\n")
+    return 2
+
+
+def run() -> None:
+    """Entry point of the console script."""
+    sys.exit(call())

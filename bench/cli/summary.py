@@ -1,0 +1,85 @@
+"""The table at the end of `bench eval`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tabulate import tabulate
+
+from bench.spectrum import white_noise
+from bench.stats import Interval, mean_interval, median_norm, proportion_interval
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from bench.planning import Plan
+
+
+def summary(plan: Plan, rows: pd.DataFrame) -> str:
+    """Return the table of one evaluation with what a reader must know beside it.
+
+    Args:
+        plan: what was run.
+        rows: its rows, of the chosen attacks and samples.
+    """
+    lines = []
+    for attack in plan.attacks:
+        lines.append(_line(plan, attack, rows[rows["attack"] == attack].sort_values("sample_id")))
+    height, width = plan.loaded.input_shape[1:]
+    white = white_noise(height, width)
+    text = [
+        f"\n{plan.metadata['model']} on {plan.dataset.title}, protocol {plan.protocol.name} "
+        f"({plan.metadata['protocol_hash'][:12]})\n",
+        tabulate(lines, headers="keys", disable_numparse=True, stralign="right"),
+        "\nn: attacked and kept (clean-correct and fooled) of all samples. RFC: radial frequency "
+        f"centroid in units of Nyquist (white noise: {white['rfc']:.3f}); HFE: energy above half of "
+        f"Nyquist (white noise: {white['hfe']:.3f}). Brackets: 95 % bootstrap intervals.",
+    ]
+    if plan.partial_reasons:
+        text.append(f"PARTIAL, never ranked: {'; '.join(plan.partial_reasons)}.")
+    if plan.metadata["control"]:
+        text.append("CONTROL: untrained weights.")
+    text.append(f"Written: {plan.store.path}")
+    return "\n".join(text) + "\n"
+
+
+def _line(plan: Plan, attack: str, rows: pd.DataFrame) -> dict[str, str]:
+    correct = rows["clean_correct"].to_numpy(bool)
+    fooled = rows["success"].to_numpy(bool)
+    kept = fooled & rows["rfc"].notna().to_numpy()
+    norm = plan.protocol.attacks[attack].norm
+    seed = plan.protocol.seed
+    accuracy = proportion_interval(int(correct.sum()), len(rows))
+    success = proportion_interval(int(fooled.sum()), int(correct.sum()))
+    return {
+        "attack": attack,
+        "n": f"{int(kept.sum())}/{len(rows)}",
+        "clean acc": _percent(accuracy),
+        "success": _percent(success),
+        "median norm": f"{median_norm(rows[norm].to_numpy(), fooled, correct):.4g} {norm}",
+        "RFC": _interval(mean_interval(rows["rfc"].to_numpy(), kept, seed)),
+        "HFE": _interval(mean_interval(rows["hfe"].to_numpy(), kept, seed)),
+    }
+
+
+def _percent(found: Interval) -> str:
+    return "-" if found.mean != found.mean else f"{100 * found.mean:.1f} %"
+
+
+def _interval(found: Interval) -> str:
+    if found.mean != found.mean:
+        return "-"
+    return f"{found.mean:.3f} [{found.low:.3f}, {found.high:.3f}]"
+
+
+def clean_summary(found: pd.DataFrame) -> str:
+    """Return the lines for `--attack clean`: top-1 and top-5 with 95 % intervals."""
+    lines = []
+    for name, below in (("top-1", 1), ("top-5", 5)):
+        right = int((found["label_rank"] < below).sum())
+        share = proportion_interval(right, len(found))
+        lines.append(
+            f"{name}: {100 * share.mean:.2f} % [{100 * share.low:.2f}, {100 * share.high:.2f}]"
+            f"  ({right} of {len(found)})"
+        )
+    return "\n".join(lines) + "\n"
