@@ -1,10 +1,23 @@
-"""The two layers that PyTorch lacks: circular convolution with any kernel, locally connected."""
+"""The two layers that PyTorch lacks: circular convolution with any kernel, locally connected.
+
+Both take and give (B, C, H, W) as any layer does, but lay it out in memory with the positions
+first, as (H, W, B, C): then their work is batched matrix products, and two of them in a row move
+no axis. `readout` reads that layout.
+"""
 
 from __future__ import annotations
+
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from bench.models import frequency
+from bench.models.local_rows import locally_connected
+
+DIRECT_ADVANTAGE = 2.0
+"""A direct convolution does about this many times the operations a second of the other way."""
 
 
 class CircularConv2d(nn.Module):
@@ -30,24 +43,62 @@ class CircularConv2d(nn.Module):
         self.image_size = image_size
         self.weight = nn.Parameter(torch.empty(out_channels, in_channels, *kernel_size))
         self.bias = nn.Parameter(torch.empty(out_channels))
+        self.direct = _direct_is_faster(self.weight.shape, image_size)
+        self._frozen: dict[bool, tuple[Tensor, Tensor]] = {}
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C, H, W) to (B, O, H, W)."""
-        height, width = self.image_size
+        if self.direct:
+            return F.conv2d(self._padded(x), self.weight, self.bias)
+        spectrum = frequency.analyse(x.permute(2, 3, 0, 1))
+        spectrum = self.spectral(spectrum, leave=True)
+        return frequency.synthesise(spectrum, self.image_size).permute(2, 3, 0, 1)
+
+    def spectral(self, spectrum: Tensor, *, leave: bool) -> Tensor:
+        """Map a spectrum (F, B, 2, C) to (F, B, 2, O).
+
+        Args:
+            spectrum: see `bench.models.frequency`.
+            leave: the result goes back to an image; False: it stays a spectrum.
+        """
+        return frequency.mix(spectrum, self._matrix(leave), self.bias, self.image_size)
+
+    def _matrix(self, leave: bool) -> Tensor:
+        """Return the weights' transform, kept from call to call while they are frozen."""
+        if self.weight.requires_grad:
+            self._frozen.clear()
+            return frequency.kernel_matrix(self.weight, self.image_size, leave=leave)
+        kept = self._frozen.get(leave)
+        # compared by value: a version counter misses changes through `.data`
+        if kept is not None and _same(kept[0], self.weight):
+            return kept[1]
+        matrix = frequency.kernel_matrix(self.weight, self.image_size, leave=leave)
+        self._frozen[leave] = (self.weight.detach().clone(), matrix)
+        return matrix
+
+    def _padded(self, x: Tensor) -> Tensor:
         kh, kw = self.weight.shape[-2:]
-        kernel = F.pad(self.weight, (0, width - kw, 0, height - kh))
-        kernel = torch.roll(kernel, (-((kh - 1) // 2), -((kw - 1) // 2)), (-2, -1))
-        spectrum = torch.einsum(
-            "bcyx,ocyx->boyx", torch.fft.rfft2(x), torch.fft.rfft2(kernel).conj()
-        )
-        out: Tensor = torch.fft.irfft2(spectrum, s=(height, width)) + self.bias[:, None, None]
-        return out
+        top, left = (kh - 1) // 2, (kw - 1) // 2
+        return F.pad(x, (left, kw - 1 - left, top, kh - 1 - top), mode="circular")
+
+
+def _direct_is_faster(weight: torch.Size, image_size: tuple[int, int]) -> bool:
+    """Compare the multiplications a pixel of both ways."""
+    out_channels, in_channels, kh, kw = weight
+    direct = kh * kw * in_channels * out_channels
+    transforms = (in_channels + out_channels) * sum(image_size)
+    return direct <= DIRECT_ADVANTAGE * (transforms + 2 * in_channels * out_channels)
+
+
+def _same(a: Tensor, b: Tensor) -> bool:
+    return a.device == b.device and a.dtype == b.dtype and torch.equal(a, b)
 
 
 class LocallyConnected2d(nn.Module):
     """3x3 layer with zero padding 1 whose weights differ at every position; no bias.
 
-    The weight is (H * W, 9 * C, O), its middle axis in the order (ky, kx, c).
+    The weight is (H, 3, W, 3 * C, O): row of the output, row of the kernel, column of the output,
+    (column of the kernel, input channel), output channel.
 
     Args:
         in_channels: C.
@@ -59,11 +110,48 @@ class LocallyConnected2d(nn.Module):
         super().__init__()
         self.image_size = image_size
         height, width = image_size
-        self.weight = nn.Parameter(torch.empty(height * width, 9 * in_channels, out_channels))
+        self.weight = nn.Parameter(torch.empty(height, 3, width, 3 * in_channels, out_channels))
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C, H, W) to (B, O, H, W)."""
-        height, width = self.image_size
-        patches = F.unfold(x, 3, padding=1).view(x.shape[0], -1, 9, height * width)
-        out = torch.bmm(patches.permute(3, 0, 2, 1).flatten(2), self.weight)  # (P, B, O)
-        return out.permute(1, 2, 0).reshape(x.shape[0], -1, height, width)
+        return locally_connected(x, self.weight)
+
+
+class _Readout(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
+        batch, channels, height, width = x.shape
+        features = x.permute(0, 2, 3, 1).reshape(batch, -1)
+        by_position = weight.view(-1, channels, height * width).mT.contiguous()  # (K, P, C)
+        ctx.save_for_backward(features, by_position)
+        ctx.size = height, width
+        return features @ by_position.flatten(1).t()
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        features, by_position = ctx.saved_tensors
+        classes, positions, channels = by_position.shape
+        grad_x = grad_weight = None
+        if ctx.needs_input_grad[0]:
+            spread = gradient.expand(positions, -1, -1)
+            grad_x = torch.bmm(spread, by_position.transpose(0, 1))  # (P, B, C)
+            grad_x = grad_x.view(*ctx.size, -1, channels).permute(2, 3, 0, 1)
+        if ctx.needs_input_grad[1]:
+            grad_weight = (gradient.t() @ features).view(classes, positions, channels)
+            grad_weight = grad_weight.mT.reshape(classes, -1)
+        return grad_x, grad_weight
+
+
+def readout(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Return `F.linear(x.flatten(1), weight, bias)`, fast for the positions-first layout.
+
+    Args:
+        x: (B, C, H, W).
+        weight: (K, C * H * W).
+        bias: (K,).
+
+    Returns:
+        (B, K).
+    """
+    logits: Tensor = _Readout.apply(x, weight)
+    return logits + bias

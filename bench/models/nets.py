@@ -19,7 +19,8 @@ from torch import Tensor, nn
 
 from bench.entries import Net
 from bench.errors import BenchError
-from bench.models.layers import CircularConv2d, LocallyConnected2d
+from bench.models import frequency
+from bench.models.layers import CircularConv2d, LocallyConnected2d, readout
 
 UNITS = 3072
 CHANNELS = 32
@@ -44,13 +45,27 @@ class PaperNet(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Map images (B, C, H, W), float in [0, 1], to logits (B, classes)."""
+        circular = [layer for layer in self.hidden if isinstance(layer, CircularConv2d)]
+        if circular and not self.relu:
+            return self._in_frequency(circular, images)
         x = images.flatten(1) if isinstance(self.hidden[0], nn.Linear) else images
         for layer in self.hidden:
             x = layer(x)
             if self.relu:
                 x = x.relu()
+        if isinstance(self.hidden[-1], (CircularConv2d, LocallyConnected2d)):
+            return readout(x, self.readout.weight, self.readout.bias)
         logits: Tensor = self.readout(x.flatten(1))
         return logits
+
+    def _in_frequency(self, layers: list[CircularConv2d], images: Tensor) -> Tensor:
+        """The same for a chain of circular convolutions, which never leaves frequency space."""
+        size = layers[0].image_size
+        spectrum = frequency.analyse(images.permute(2, 3, 0, 1))
+        for layer in layers:
+            spectrum = layer.spectral(spectrum, leave=False)
+        weight = self.readout.weight.view(-1, CHANNELS, *size)
+        return frequency.inner_product(spectrum, weight, size) + self.readout.bias
 
 
 def build_net(net: Net, *, input_shape: tuple[int, int, int], classes: int, seed: int) -> PaperNet:
@@ -121,7 +136,8 @@ def _initialise(net: PaperNet, generator: torch.Generator) -> None:
         weight = layer.weight
         assert isinstance(weight, Tensor), "every layer of a paper net has a weight"
         if isinstance(layer, LocallyConnected2d):
-            weight.normal_(0.0, 1 / math.sqrt(3 * weight.shape[1]), generator=generator)
+            fan_in = 3 * weight.shape[3]
+            weight.normal_(0.0, 1 / math.sqrt(3 * fan_in), generator=generator)
             continue
         bound = 1 / math.sqrt(weight[0].numel())
         weight.uniform_(-bound, bound, generator=generator)
