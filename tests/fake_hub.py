@@ -1,0 +1,89 @@
+"""A Hugging Face hub on the loopback interface: what `datasets` asks of the real one.
+
+It knows one revision of each repository, whose files lie in a folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import unquote, urlparse
+
+
+@contextmanager
+def serve(root: Path, revision: str, gated: str = "") -> Iterator[tuple[str, list[str]]]:
+    """Serve the folders root/<owner>/<name> and yield the address and the paths asked for."""
+    asked: list[str] = []
+    handler = type("Handler", (_Handler,), {"root": root, "rev": revision, "gated": gated})
+    handler.asked = asked  # type: ignore[attr-defined]
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}", asked
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    root: Path
+    rev: str
+    gated: str
+    asked: list[str]
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        path = unquote(urlparse(self.path).path)
+        self.asked.append(f"{self.command} {path}")
+        parts = path.strip("/").removeprefix("api/").split("/")
+        repo = "/".join(parts[1:3])
+        if len(parts) < 3 or not (self.root / repo).is_dir():
+            return self._reply(404, b"{}", X_Error_Code="RepoNotFound")
+        if repo == self.gated:
+            return self._reply(401, b"{}", X_Error_Code="GatedRepo", X_Error_Message="gated")
+        verb, rest = (parts[3], parts[5:]) if len(parts) > 4 else ("revision", [])
+        return self._answer(verb, self.root / repo, "/".join(rest))
+
+    do_HEAD = do_GET
+
+    def _answer(self, verb: str, repo: Path, rest: str) -> None:
+        file = repo / rest
+        if verb == "resolve" and file.is_file():
+            data = file.read_bytes()
+            tag = f'"{hashlib.sha1(data).hexdigest()}"'
+            return self._reply(200, data, ETag=tag, X_Repo_Commit=self.rev)
+        if verb == "tree" and file.is_dir():
+            return self._json([self._describe(p, repo) for p in file.iterdir()])
+        if verb == "revision":
+            files = [p for p in repo.rglob("*") if p.is_file()]
+            names = [{"rfilename": str(p.relative_to(repo))} for p in files]
+            return self._json({"id": repo.name, "sha": self.rev, "siblings": names})
+        return self._reply(404, b"{}", X_Error_Code="EntryNotFound", X_Repo_Commit=self.rev)
+
+    def _describe(self, path: Path, repo: Path) -> dict[str, object]:
+        data = path.read_bytes() if path.is_file() else b""
+        return {
+            "type": "file" if path.is_file() else "directory",
+            "path": str(path.relative_to(repo)),
+            "size": len(data),
+            "oid": hashlib.sha1(data).hexdigest(),
+        }
+
+    def _json(self, value: object) -> None:
+        self._reply(200, json.dumps(value).encode(), Content_Type="application/json")
+
+    def _reply(self, code: int, body: bytes, **headers: str) -> None:
+        self.send_response(code)
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
