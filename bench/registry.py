@@ -7,6 +7,7 @@ heavy is imported: `bench list` and `bench --help` end here.
 from __future__ import annotations
 
 import fnmatch
+import os
 import re
 import tomllib
 from collections.abc import Iterable, Sequence
@@ -25,11 +26,22 @@ _SERIES = re.compile(r"^(?P<head>.+-local-conv)-k(?P<k>[0-9]{1,3})(?P<tail>-relu
 
 
 def registry_dir() -> Path:
-    """Return the folder of the registry: inside an installed wheel, else in the checkout.
+    """Return the folder of the registry.
+
+    It is inside the package in an installed wheel, else in the checkout. The environment
+    variable BENCH_REGISTRY names another one.
 
     Raises:
-        BenchError: neither exists.
+        BenchError: there is none.
     """
+    other = os.environ.get("BENCH_REGISTRY")
+    if other:
+        if not (Path(other) / "models").is_dir():
+            raise BenchError(
+                f"expected a registry (with a folder models/) in BENCH_REGISTRY = {other}, found "
+                "none; correct or unset the variable"
+            )
+        return Path(other)
     package = Path(__file__).resolve().parent
     for folder in (package / "_registry", package.parent / "registry"):
         if folder.is_dir():
@@ -146,13 +158,17 @@ def dataset(name: str) -> DatasetEntry:
     return entry
 
 
-@cache
 def protocol(name: str) -> Protocol:
     """Return one protocol, its id lists filled in. Raises BenchError if unknown."""
     files = _files("protocols", registry_dir())
     if name not in files:
         raise unknown_name("protocol", name, files)
-    found: Protocol = _read(files[name], Protocol)
+    return _protocol(files[name])
+
+
+@cache
+def _protocol(path: Path) -> Protocol:
+    found: Protocol = _read(path, Protocol)
     selection = {
         key: chosen.model_copy(update={"ids": _read_ids(chosen.file, chosen.count, key)})
         if chosen.rule == "list"

@@ -155,8 +155,8 @@ def _one(request: Request) -> None:
     from bench.cli.summary import summary
 
     if request.attacks == ("clean",):
-        from bench.cli.summary import clean_summary
         from bench.clean import evaluate_clean
+        from bench.cli.summary import clean_summary
 
         with Bars() as bars:
             found = evaluate_clean(request, bars)

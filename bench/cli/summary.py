@@ -31,8 +31,8 @@ def summary(plan: Plan, rows: pd.DataFrame) -> str:
         f"\n{plan.metadata['model']} on {plan.dataset.title}, protocol {plan.protocol.name} "
         f"({plan.metadata['protocol_hash'][:12]})\n",
         tabulate(lines, headers="keys", disable_numparse=True, stralign="right"),
-        "\nn: attacked and kept (clean-correct and fooled) of all samples. RFC: radial frequency "
-        f"centroid in units of Nyquist (white noise: {white['rfc']:.3f}); HFE: energy above half of "
+        "\nn: kept (clean-correct and fooled) of all samples. RFC: radial frequency centroid in "
+        f"units of Nyquist (white noise: {white['rfc']:.3f}); HFE: energy share above half of "
         f"Nyquist (white noise: {white['hfe']:.3f}). Brackets: 95 % bootstrap intervals.",
     ]
     if plan.partial_reasons:

@@ -1,0 +1,41 @@
+"""Fixtures that several test files use."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bench import registry
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+MODEL = "fashionmnist-local-conv-relu"
+
+
+@pytest.fixture(scope="session")
+def quick_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A registry with the repository's models and data and the short protocol `quick`."""
+    folder = tmp_path_factory.mktemp("registry")
+    for name in ("models", "datasets", "data", "checkpoints"):
+        (folder / name).symlink_to(REPOSITORY / "registry" / name)
+    (folder / "protocols").mkdir()
+    for source in (REPOSITORY / "registry" / "protocols").iterdir():
+        (folder / "protocols" / source.name).write_bytes(source.read_bytes())
+    text = (REPOSITORY / "registry" / "protocols" / "caro2024.toml").read_text()
+    quick = text.replace('name = "caro2024"', 'name = "quick"').replace(
+        "count = 1000", "count = 48", 1
+    )
+    for steps in ("1000", "200"):
+        quick = quick.replace(f"steps = {steps}\n", "steps = 15\n")
+    assert quick.count("steps = 15") == 5
+    (folder / "protocols" / "quick.toml").write_text(quick)
+    return folder
+
+
+@pytest.fixture
+def quick(quick_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Make the registry with the protocol `quick` the one in use."""
+    monkeypatch.setenv("BENCH_REGISTRY", str(quick_folder))
+    assert registry.registry_dir() == quick_folder
+    return quick_folder
