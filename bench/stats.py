@@ -1,32 +1,22 @@
 """Statistics of the board: arrays in, numbers out.
 
-The protocol's sample ids are resampled with replacement, the same resamples for every model, so
-that models are compared on the same draws. Every model averages its own kept ids of a resample;
-two models are compared on the ids that both keep.
+Every model averages its own kept ids of a resample; two models are compared on the ids that both
+keep (see :mod:`bench.resampling`). Shapes: n sample ids, in the protocol's order.
 
-Shapes: n sample ids, K quantities (or models), B resamples.
-
-Source: Efron and Tibshirani 1993 (percentile bootstrap); Wilson 1927 (proportions); Goldstein and
-Spiegelhalter 1996 (rank intervals from pairwise comparisons).
+Source: Wilson 1927 (proportions); Efron and Tibshirani 1993 (percentile bootstrap).
 """
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
+from bench.resampling import Floats, Halved, percentile_interval, resample_counts, resampled_means
 
-DRAWS = 2000
-"""Resamples of every bootstrap."""
-LEVEL = 0.95
-"""Coverage of every interval."""
 Z95 = 1.959963984540054
-"""Standard normal quantile at (1 + LEVEL) / 2."""
+"""Standard normal quantile at .975."""
 
 
 class Interval(NamedTuple):
@@ -35,78 +25,6 @@ class Interval(NamedTuple):
     mean: float
     low: float
     high: float
-
-
-@lru_cache(maxsize=4)
-def resample_counts(n: int, seed: int, draws: int = DRAWS) -> Floats:
-    """Return how often each id is in each resample.
-
-    The numbers come from the raw output of PCG64, which numpy keeps stable between versions.
-
-    Args:
-        n: number of ids, at least 1.
-        seed: seed of the draws, >= 0.
-        draws: number of resamples B.
-
-    Returns:
-        (B, n) float64 of whole numbers, each row summing to n; read-only, shared between calls.
-    """
-    raw = np.random.PCG64(seed).random_raw(draws * n).reshape(draws, n)
-    chosen = ((raw >> np.uint64(32)) * np.uint64(n) >> np.uint64(32)).astype(np.int64)
-    chosen += np.arange(draws)[:, None] * n
-    counts = np.bincount(chosen.ravel(), minlength=draws * n).reshape(draws, n).astype(np.float64)
-    counts.setflags(write=False)
-    return counts
-
-
-def resampled_means(
-    values: npt.ArrayLike, kept: npt.ArrayLike, counts: Floats
-) -> tuple[Floats, Floats]:
-    """Return the mean over the kept ids, and that mean in every resample.
-
-    Args:
-        values: (..., n); what is not kept is ignored and may be NaN.
-        kept: bool, same shape or one that is shared by leading dimensions of `values`.
-        counts: (B, n) from :func:`resample_counts`.
-
-    Returns:
-        (...) means and (..., B) resampled means, NaN where no id is kept.
-    """
-    mask = np.asarray(kept, dtype=bool)
-    filled = np.where(mask, np.asarray(values, dtype=np.float64), 0.0)
-    weights = mask.astype(np.float64)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        means = filled.sum(axis=-1) / weights.sum(axis=-1)
-        resampled = _times(filled, counts) / _times(weights, counts)
-    return means, resampled
-
-
-def _times(rows: Floats, counts: Floats) -> Floats:
-    """(..., n) times (B, n) transposed, as one matrix product: (..., B)."""
-    product: Floats = rows.reshape(-1, rows.shape[-1]) @ counts.T
-    return product.reshape(*rows.shape[:-1], len(counts))
-
-
-def percentile_interval(resampled: Floats) -> tuple[Floats, Floats]:
-    """Return the 95 % percentile interval of resampled values.
-
-    Args:
-        resampled: (..., B); NaN (a resample without a kept id) is left out.
-
-    Returns:
-        (...) lower and (...) upper bounds, NaN where every value is NaN.
-    """
-    tails = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
-    rows = resampled.reshape(-1, resampled.shape[-1])
-    bounds = np.full((2, len(rows)), np.nan)
-    whole = ~np.isnan(rows).any(axis=1)
-    bounds[:, whole] = np.quantile(rows if whole.all() else rows[whole], tails, axis=1)
-    for row in np.flatnonzero(~whole):
-        present = rows[row][~np.isnan(rows[row])]
-        if len(present):
-            bounds[:, row] = np.quantile(present, tails)
-    low, high = bounds.reshape(2, *resampled.shape[:-1])
-    return low, high
 
 
 def mean_interval(values: npt.ArrayLike, kept: npt.ArrayLike, seed: int) -> Interval:
@@ -151,7 +69,9 @@ def paired_difference(
     return mean_interval(a - b, both, seed), int(both.sum())
 
 
-def excess(delta: Floats, image: Floats, white: float | Floats) -> Floats:
+def excess(
+    delta: Floats | Halved, image: Floats | Halved, white: float | Floats | Halved
+) -> Floats | Halved:
     """Return HFX: 0 where perturbations are like the images, 1 where they are like white noise.
 
     Args:
@@ -160,7 +80,7 @@ def excess(delta: Floats, image: Floats, white: float | Floats) -> Floats:
         white: RFC of white noise of that size.
     """
     with np.errstate(invalid="ignore", divide="ignore"):
-        result: Floats = (delta - image) / (white - image)
+        result: Floats | Halved = (delta - image) / (white - image)
     return result
 
 

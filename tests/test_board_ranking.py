@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bench.board import ranking
-from bench.stats import resample_counts
+from bench.resampling import resample_counts
 
 
 def test_rank_intervals_and_groups_by_hand() -> None:

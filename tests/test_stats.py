@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bench import stats
+from bench import resampling, stats
 
 
 def test_counts_resample_the_ids() -> None:
-    counts = stats.resample_counts(50, seed=3)
+    counts = resampling.resample_counts(50, seed=3)
     assert counts.shape == (2000, 50)
     assert (counts.sum(axis=1) == 50).all()
     # multinomial: mean 1, variance 1 - 1/n
@@ -18,18 +18,18 @@ def test_counts_resample_the_ids() -> None:
 
 
 def test_counts_depend_on_the_seed_only() -> None:
-    stats.resample_counts.cache_clear()
-    first = stats.resample_counts(20, seed=1, draws=50).copy()
-    stats.resample_counts.cache_clear()
-    assert (stats.resample_counts(20, seed=1, draws=50) == first).all()
-    assert (stats.resample_counts(20, seed=2, draws=50) != first).any()
+    resampling.resample_counts.cache_clear()
+    first = resampling.resample_counts(20, seed=1, draws=50).copy()
+    resampling.resample_counts.cache_clear()
+    assert (resampling.resample_counts(20, seed=1, draws=50) == first).all()
+    assert (resampling.resample_counts(20, seed=2, draws=50) != first).any()
 
 
 def test_resampled_means_by_hand() -> None:
     counts = np.array([[2.0, 1.0, 0.0], [0.0, 0.0, 3.0], [1.0, 1.0, 1.0]])
     values = np.array([[1.0, 4.0, np.nan], [10.0, 40.0, 0.0]])
     kept = np.array([True, True, False])
-    means, resampled = stats.resampled_means(values, kept, counts)
+    means, resampled = resampling.resampled_means(values, kept, counts)
     assert means.tolist() == [2.5, 25.0]
     # (2*1 + 4) / 3; no kept id drawn; (1 + 4) / 2
     np.testing.assert_array_equal(resampled, [[2.0, np.nan, 2.5], [20.0, np.nan, 25.0]])
@@ -106,3 +106,19 @@ def test_robust_accuracy_by_hand() -> None:
     correct = [True, True, True, False]
     curve = stats.robust_accuracy(norms, fooled, correct, np.array([0.0, 0.5, 1.0, 99.0]))
     assert curve.tolist() == [0.75, 0.5, 0.25, 0.25]
+
+
+def test_float32_counts_give_exact_sums_and_the_same_means() -> None:
+    rng = np.random.default_rng(4)
+    values, kept = rng.random((3, 1000)), rng.random((3, 1000)) < 0.8
+    counts = resampling.resample_counts(1000, 7)
+    _, wide = resampling.resampled_means(values, kept, counts)
+    _, narrow = resampling.resampled_means(values, kept, counts.astype(np.float32))
+    assert narrow.dtype == np.float32
+    np.testing.assert_allclose(narrow, wide, atol=2e-5)
+    # exact, so the order of summation does not show
+    order = rng.permutation(1000)
+    again = resampling.resampled_means(
+        values[:, order], kept[:, order], counts[:, order].astype(np.float32)
+    )[1]
+    assert (again == narrow).all()

@@ -14,7 +14,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from bench.stats import Z95, Bools, Floats, percentile_interval, resampled_means
+from bench.resampling import Bools, Floats, percentile_interval, resampled_means
+from bench.stats import Z95
 
 Signs = npt.NDArray[np.int8]
 Reals = npt.NDArray[np.float32] | npt.NDArray[np.float64]

@@ -1,0 +1,201 @@
+"""Submissions on disk: finding them, and reading the columns that the board needs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from bench.board.rules import Rules, rules_for
+from bench.errors import BenchError
+from bench.resampling import Bools, Floats
+from bench.results.store import read_metadata
+
+SIDE_KINDS = ("extras", "clean", "perturbations")
+"""Kinds of side files `<model>.<kind>.parquet`."""
+
+COLUMNS = ("attack", "sample_id", "clean_correct", "success", "status", "zero_grad")
+QUANTITIES = ("rfc", "hfe", "image_rfc", "l1", "l2", "linf")
+
+
+@dataclass(frozen=True)
+class Submission:
+    """One submitted result: its file, its metadata and the rules it was measured under."""
+
+    path: Path
+    metadata: Mapping[str, Any]
+    rules: Rules
+
+    @property
+    def name(self) -> str:
+        """`<model>[@random][@seedN]`."""
+        return self.path.stem
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of the model's input."""
+        data = self.rules.dataset
+        shape = self.metadata.get("input_shape") or (data.channels, data.size, data.size)
+        channels, height, width = (int(v) for v in shape)
+        return channels, height, width
+
+    @property
+    def key(self) -> tuple[str, str, str, int, int]:
+        """What must agree for results to share a table."""
+        _, height, width = self.input_shape
+        rules = self.rules
+        return rules.dataset.name, rules.protocol.name, rules.hash, height, width
+
+    @cached_property
+    def records(self) -> list[dict[str, Any]]:
+        """Verification records that belong to this very file."""
+        side = self.path.with_name(self.name + ".verify.json")
+        if not side.exists():
+            return []
+        try:
+            found = json.loads(side.read_text())["records"]
+            digest = file_sha256(self.path)
+            return [r for r in found if r.get("file_sha256") == digest]
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return []
+
+
+@dataclass(frozen=True)
+class Unusable:
+    """A file that can't be shown, and why."""
+
+    path: Path
+    reason: str
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file, 64 hex digits."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def is_result(path: Path) -> bool:
+    """Return whether a path is named like a result and not like a side file."""
+    kind = path.name.removesuffix(".parquet").rpartition(".")[2]
+    return path.suffix == ".parquet" and kind not in SIDE_KINDS
+
+
+def find(folder: Path) -> tuple[list[Submission], list[Unusable]]:
+    """Return every submission under `<folder>/<protocol>/<dataset>/`, sorted by path."""
+    found: list[Submission] = []
+    unusable: list[Unusable] = []
+    for path in sorted(folder.glob("*/*/*.parquet")):
+        if not is_result(path):
+            continue
+        try:
+            metadata = read_metadata(path)
+            if metadata.get("partial"):
+                raise BenchError("partial: measured on fewer samples than the protocol's")
+            found.append(Submission(path, metadata, rules_for(metadata)))
+        except BenchError as error:
+            unusable.append(Unusable(path, str(error)))
+    return found, unusable
+
+
+@dataclass(frozen=True)
+class Samples:
+    """The rows of one submission as arrays; A attacks and n ids, both in the protocol's order.
+
+    Attributes:
+        present: (A, n) a row is there.
+        clean_correct: (A, n).
+        success: (A, n) clean-correct and fooled.
+        nonfinite: (A, n) the attack or the logits broke down.
+        zero_grad: (A, n) the loss gradient at the clean image is exactly zero.
+        graded: (A, n) zero_grad was measured.
+        norm: (A, n) in the attack's own norm; NaN where not attacked.
+        quantities: name -> (A, n): rfc, hfe, image_rfc.
+    """
+
+    present: Bools
+    clean_correct: Bools
+    success: Bools
+    nonfinite: Bools
+    zero_grad: Bools
+    graded: Bools
+    norm: Floats
+    quantities: Mapping[str, Floats]
+
+    @property
+    def kept(self) -> Bools:
+        """(A, n) clean-correct and fooled, with a spectrum."""
+        return self.success & ~np.isnan(self.quantities["rfc"])
+
+
+def read_samples(submission: Submission) -> Samples:
+    """Read the columns that the board needs.
+
+    Raises:
+        BenchError: a column is missing or of another type.
+    """
+    wanted = [*COLUMNS, *QUANTITIES]
+    try:
+        file = pq.ParquetFile(submission.path, memory_map=True, read_dictionary=["status"])
+        table = file.read(columns=wanted, use_threads=False)
+        missing = set(wanted) - set(table.column_names)
+        if missing:
+            raise BenchError(f"{submission.path}: expected the columns {sorted(missing)}")
+        return _arrange(table, submission.rules)
+    except (pa.ArrowException, OSError, ValueError, TypeError) as error:
+        text = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise BenchError(f"{submission.path}: unreadable rows ({text})") from None
+
+
+def _arrange(table: pa.Table, rules: Rules) -> Samples:
+    attacks, ids = list(rules.attacks), np.asarray(rules.ids)
+    where, known = _places(table, attacks, ids)
+    shape = (len(attacks), len(ids))
+
+    def spread(values: Any, empty: Any) -> Any:
+        result = np.full(shape[0] * shape[1], empty)
+        result[where] = values if known is None else values[known]
+        return result.reshape(shape)
+
+    def flags(name: str) -> Any:
+        return pc.fill_null(table[name], False).to_numpy()
+
+    status = table["status"].combine_chunks()
+    codes = pc.fill_null(status.indices, 0).to_numpy(zero_copy_only=False)
+    broken = [i for i, s in enumerate(status.dictionary.to_pylist()) if s == "nonfinite"]
+    size = {q: table[q].to_numpy() for q in QUANTITIES}
+    norms = {q: spread(size[q], np.nan) for q in {s.norm for s in rules.attacks.values()}}
+    return Samples(
+        present=spread(np.ones(len(table), dtype=bool), False),
+        clean_correct=spread(flags("clean_correct"), False),
+        success=spread(flags("success") & flags("clean_correct"), False),
+        nonfinite=spread(np.isin(codes, broken), False),
+        zero_grad=spread(flags("zero_grad"), False),
+        graded=spread(table["zero_grad"].is_valid().to_numpy(), False),
+        norm=np.stack([norms[s.norm][i] for i, s in enumerate(rules.attacks.values())]),
+        quantities={q: spread(size[q], np.nan) for q in ("rfc", "hfe", "image_rfc")},
+    )
+
+
+def _places(table: pa.Table, attacks: list[str], ids: Any) -> tuple[Any, Any]:
+    """Return each row's place in (A, n), flat, and which rows have one (None: all)."""
+    column = table["attack"].combine_chunks()
+    if not pa.types.is_dictionary(column.type):
+        column = column.dictionary_encode()
+    names = column.dictionary.to_pylist()
+    code = np.array([attacks.index(n) if n in attacks else -1 for n in names] or [-1])
+    attack = code[pc.fill_null(column.indices, 0).to_numpy(zero_copy_only=False)]
+    sample = pc.fill_null(table["sample_id"], -1).to_numpy()
+    order = np.argsort(ids)
+    place = order[np.searchsorted(ids, sample, sorter=order).clip(max=len(ids) - 1)]
+    known = (attack >= 0) & (ids[place] == sample)
+    where = attack * len(ids) + place
+    return (where, None) if known.all() else (where[known], known)
