@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from bench.attacks import table
 from bench.attacks.base import Attack
 from bench.attacks.run import attack_batch
+from bench.attacks.step import GradientStep
 from bench.attacks.table import build
 from bench.errors import BenchError
 
@@ -137,7 +138,7 @@ class Greedy(Attack):
     """An attack whose author forgot everything: too far and outside [0, 1]."""
 
     def run(
-        self, model: nn.Module, images: Tensor, labels: Tensor, starts: Tensor | None
+        self, step: GradientStep, images: Tensor, labels: Tensor, starts: Tensor | None
     ) -> Tensor:
         return images - 1.5
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.attacks.base import Attack
+from bench.attacks.step import GradientStep
 from bench.errors import BenchError
 
 _PGD = {"linf": "LinfPGD", "l2": "L2PGD", "l1": "L1PGD"}
@@ -22,7 +23,7 @@ class FoolboxPGD(Attack):
     """Projected gradient descent as foolbox runs it."""
 
     def run(
-        self, model: nn.Module, images: Tensor, labels: Tensor, starts: Tensor | None
+        self, step: GradientStep, images: Tensor, labels: Tensor, starts: Tensor | None
     ) -> Tensor:
         spec = self.spec
         budget, step_size = spec.budget(images[0].numel()), spec.step_size
@@ -31,7 +32,7 @@ class FoolboxPGD(Attack):
         attack = getattr(_foolbox().attacks, _PGD[spec.norm])(
             **{scale: step_size}, steps=spec.steps, random_start=spec.random_start
         )
-        _, clipped, _ = attack(_wrap(model, images), images, labels, epsilons=budget)
+        _, clipped, _ = attack(_wrap(step.model, images), images, labels, epsilons=budget)
         return torch.as_tensor(clipped)
 
 
@@ -46,9 +47,10 @@ class FoolboxBrendelBethge(Attack):
     """
 
     def run(
-        self, model: nn.Module, images: Tensor, labels: Tensor, starts: Tensor | None
+        self, step: GradientStep, images: Tensor, labels: Tensor, starts: Tensor | None
     ) -> Tensor:
         assert starts is not None, "the caller checks that minimal attacks have starts"
+        model = step.model
         result = images.clone()
         todo = _adversarial(model, starts, labels)
         # foolbox asserts that every start of the batch is adversarial, and a smaller batch may

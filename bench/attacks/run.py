@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from bench.attacks.base import norms
 from bench.attacks.settle import settle
+from bench.attacks.step import GradientStep
 from bench.attacks.table import build
 from bench.entries import AttackSpec
 
@@ -34,6 +35,7 @@ def attack_batch(
     labels: Tensor,
     starts: Tensor | None = None,
     start_ok: Tensor | None = None,
+    step: GradientStep | None = None,
 ) -> AttackOutcome:
     """Attack a batch, settle minimal attacks, predict the stored images and check the budget.
 
@@ -44,6 +46,8 @@ def attack_batch(
         labels: (B,) int64, the true classes.
         starts: (B, C, H, W) float32 start images; minimal attacks need them, others ignore them.
         start_ok: (B,) bool, which starts are to be used; None: all.
+        step: a faster way to run the same model for this project's own attacks
+            (`bench.attacks.calibrate`); predictions are the plain model's all the same.
 
     Raises:
         AssertionError: the implementation left the budget or changed the shape.
@@ -58,7 +62,8 @@ def attack_batch(
     todo = ~init_failed
     adversarial = images.clone()
     given = starts[todo] if spec.minimal and starts is not None else None
-    adversarial[todo] = build(spec)(model, images[todo], labels[todo], given)
+    own = step if spec.implementation == "bench" else None
+    adversarial[todo] = build(spec)(model, images[todo], labels[todo], given, step=own)
     broken = ~adversarial.flatten(1).isfinite().all(1)
     adversarial[broken] = images[broken]
     if spec.minimal and bool(todo.any()):

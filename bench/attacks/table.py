@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from bench.attacks.base import Attack
 from bench.attacks.foolbox_reference import FoolboxBrendelBethge, FoolboxPGD
+from bench.attacks.pgd import LinfPGD, LpPGD
 from bench.entries import AttackSpec
 from bench.errors import BenchError
 
 ATTACKS: dict[tuple[str, str, str], type[Attack]] = {
+    ("pgd", "linf", "bench"): LinfPGD,
+    ("pgd", "l2", "bench"): LpPGD,
+    ("pgd", "l1", "bench"): LpPGD,
     ("pgd", "linf", "foolbox"): FoolboxPGD,
     ("pgd", "l2", "foolbox"): FoolboxPGD,
     ("pgd", "l1", "foolbox"): FoolboxPGD,

@@ -1,0 +1,104 @@
+"""One model step of an attack: logits and the gradient of a function of them by the images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from bench.errors import BenchError
+
+Cotangent = Callable[[Tensor, Tensor], Tensor]
+"""(B, classes) logits and (B,) labels -> (B, classes) derivative of each sample's function by its
+logits. Written out, because then one vector-Jacobian product replaces autograd of a loss."""
+
+
+class GradientStep:
+    """Runs a frozen model forward and backward on a batch.
+
+    Args:
+        model: images in [0, 1] -> (B, classes) logits; eval mode, parameters frozen.
+        micro_batch: largest number of images in one pass; None: the whole batch at once.
+        channels_last: give the model its images in channels_last memory format.
+    """
+
+    def __init__(
+        self, model: nn.Module, *, micro_batch: int | None = None, channels_last: bool = False
+    ) -> None:
+        self.model = model
+        self.micro_batch = micro_batch
+        self.channels_last = channels_last
+
+    def __call__(
+        self, images: Tensor, labels: Tensor, cotangent: Cotangent
+    ) -> tuple[Tensor, Tensor]:
+        """Return logits and input gradients.
+
+        Args:
+            images: (B, C, H, W) float in [0, 1], B > 0; not changed.
+            labels: (B,) int64.
+            cotangent: what to differentiate.
+
+        Returns:
+            (B, classes) logits and (B, C, H, W) contiguous gradients, both detached; the caller
+            may write into them.
+        """
+        size = self.micro_batch or len(images)
+        if size >= len(images):
+            logits, gradient = self._pass(images, labels, cotangent)
+            return logits, gradient.contiguous()
+        gradients, parts = torch.empty_like(images), []
+        for k in range(0, len(images), size):
+            part = slice(k, k + size)
+            logits, gradients[part] = self._pass(images[part], labels[part], cotangent)
+            parts.append(logits)
+        return torch.cat(parts), gradients
+
+    def _pass(self, images: Tensor, labels: Tensor, cotangent: Cotangent) -> tuple[Tensor, Tensor]:
+        with torch.enable_grad():
+            leaf = self._laid_out(images).requires_grad_()
+            logits: Tensor = self.model(leaf)
+        if not logits.requires_grad:
+            raise BenchError(
+                "expected logits that can be differentiated by the images, got logits without a "
+                "gradient, from the model; gradient attacks need one, remove detach or no_grad"
+            )
+        values = logits.detach()
+        (gradient,) = torch.autograd.grad(logits, leaf, cotangent(values, labels))
+        return values, gradient
+
+    @torch.no_grad()
+    def logits(self, images: Tensor) -> Tensor:
+        """Return (B, classes) logits of (B, C, H, W) images in [0, 1]."""
+        size = self.micro_batch or max(len(images), 1)
+        parts = [self.model(self._laid_out(images[k : k + size])) for k in _starts(images, size)]
+        return torch.cat(parts) if len(parts) > 1 else parts[0]
+
+    def _laid_out(self, images: Tensor) -> Tensor:
+        if self.channels_last:
+            return images.detach().contiguous(memory_format=torch.channels_last)
+        return images.detach()
+
+
+def _starts(images: Tensor, size: int) -> range:
+    return range(0, max(len(images), 1), size)
+
+
+def cross_entropy_cotangent(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the derivative of each sample's cross-entropy by its logits.
+
+    exp(log_softmax) and not softmax: the same rounding as PyTorch's own backward pass, which
+    decides the sign of the gradient where a model is sure of its answer.
+    """
+    result = logits.log_softmax(1).exp_()
+    return result.scatter_add_(1, labels[:, None], torch.full_like(result[:, :1], -1.0))
+
+
+def margin_cotangent(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the derivative of (the label's logit - the largest other logit) by the logits."""
+    others = logits.scatter(1, labels[:, None], -torch.inf)
+    result = torch.zeros_like(logits).scatter_(1, labels[:, None], 1.0)
+    return result.scatter_add_(
+        1, others.argmax(1, keepdim=True), torch.full_like(result[:, :1], -1.0)
+    )

@@ -1,0 +1,150 @@
+"""Faster ways to run a model give the same numbers."""
+
+import copy
+
+import pytest
+import torch
+from attack_cases import frozen, pgd, predict, random_images, small_net
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from bench.attacks import calibrate as calibration
+from bench.attacks.base import logit_margin
+from bench.attacks.calibrate import StepChoice, calibrate, prepare
+from bench.attacks.fold import fold_batchnorm
+from bench.attacks.step import GradientStep, cross_entropy_cotangent, margin_cotangent
+from bench.attacks.table import build
+
+IMAGES = random_images(13, channels=3)
+LABELS = torch.arange(13) % 10
+
+
+class Residual(nn.Module):
+    """Conv + batch norm pairs, one of which must not be folded: the sum reads its convolution."""
+
+    def __init__(self, tapped: bool) -> None:
+        super().__init__()
+        self.tapped = tapped
+        self.stem = nn.Sequential(nn.Conv2d(3, 6, 3, bias=False), nn.BatchNorm2d(6), nn.ReLU())
+        self.conv = nn.Conv2d(6, 6, 3, padding=1)
+        self.norm = nn.BatchNorm2d(6)
+        self.head = nn.Linear(6 * 36, 10)
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = self.stem(images)
+        y = self.conv(x)
+        z = self.norm(y).relu() + (y if self.tapped else x)
+        logits: Tensor = self.head(z.flatten(1))
+        return logits
+
+
+def residual(tapped: bool) -> nn.Module:
+    torch.manual_seed(3)
+    net = Residual(tapped)
+    for norm in (net.stem[1], net.norm):
+        norm.running_mean.normal_(0, 0.3)
+        norm.running_var.uniform_(0.3, 3.0)
+        norm.weight.data.normal_(1, 0.3)
+        norm.bias.data.normal_(0, 0.3)
+    return frozen(net)
+
+
+def plain(model: nn.Module, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    leaf = images.clone().requires_grad_()
+    logits = model(leaf)
+    loss = F.cross_entropy(logits, labels, reduction="sum")
+    return logits.detach(), torch.autograd.grad(loss, leaf)[0]
+
+
+CHOICES = [
+    StepChoice(fold, last, micro)
+    for fold in (False, True)
+    for last in (False, True)
+    for micro in (None, 4, 64)
+]
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+def test_choices_give_pytorchs_logits_and_gradient(choice: StepChoice) -> None:
+    model = residual(tapped=False)
+    step = prepare(model, choice, IMAGES)
+    logits, gradient = step(IMAGES, LABELS, cross_entropy_cotangent)
+    expected = plain(model, IMAGES, LABELS)
+    torch.testing.assert_close(logits, expected[0], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(gradient, expected[1], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(step.logits(IMAGES), expected[0], rtol=1e-4, atol=1e-5)
+    assert gradient.is_contiguous()
+
+
+def test_margin_cotangent_is_the_derivative_of_the_margin() -> None:
+    net = small_net(channels=3)
+    leaf = IMAGES.clone().requires_grad_()
+    margin = -logit_margin(net(leaf), LABELS)
+    (expected,) = torch.autograd.grad(margin.sum(), leaf)
+    _, gradient = GradientStep(net)(IMAGES, LABELS, margin_cotangent)
+    torch.testing.assert_close(gradient, expected)
+
+
+def test_folding_is_exact() -> None:
+    model = residual(tapped=False).double()
+    folded, pairs = fold_batchnorm(model, IMAGES.double())
+    assert pairs == 2
+    assert not any(isinstance(m, nn.BatchNorm2d) for m in folded.modules())
+    torch.testing.assert_close(folded(IMAGES.double()), model(IMAGES.double()))
+    assert isinstance(model.norm, nn.BatchNorm2d), "the caller's model is left alone"
+
+
+def test_folding_timms_norm_with_activation() -> None:
+    timm_layers = pytest.importorskip("timm.layers")
+    torch.manual_seed(0)
+    norm = timm_layers.BatchNormAct2d(4, act_layer=nn.ReLU6)
+    norm.running_mean.normal_(0, 0.3)
+    norm.running_var.uniform_(0.3, 3.0)
+    model = frozen(nn.Sequential(nn.Conv2d(3, 4, 3), norm, nn.Flatten()))
+    folded, pairs = fold_batchnorm(model, IMAGES)
+    assert pairs == 1
+    torch.testing.assert_close(folded(IMAGES), model(IMAGES), rtol=1e-5, atol=1e-5)
+
+
+def test_calibration_refuses_what_changes_the_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Folding a convolution that something else reads is wrong, however fast it is."""
+    tapped = residual(tapped=True)
+    wrong, pairs = fold_batchnorm(tapped, IMAGES)
+    assert pairs == 2
+    assert (wrong(IMAGES) - tapped(IMAGES)).abs().max() > 0.1
+    clock = iter(range(10**6))
+    # a clock that makes every later candidate look faster
+    monkeypatch.setattr(calibration.time, "perf_counter", lambda: -(float(next(clock)) ** 2))
+    choice = calibrate(tapped, IMAGES, LABELS)
+    assert not choice.fold_batchnorm
+    assert calibrate(residual(tapped=False), IMAGES, LABELS).fold_batchnorm
+
+
+def test_calibration_prefers_the_plain_step_on_a_tie(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter(range(10**6))
+    monkeypatch.setattr(calibration.time, "perf_counter", lambda: float(next(clock)))
+    assert calibrate(residual(tapped=False), IMAGES, LABELS) == StepChoice()
+
+
+def test_a_choice_survives_the_metadata() -> None:
+    choice = StepChoice(True, False, 16)
+    assert StepChoice(**choice.describe()) == choice  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("choice", [c for c in CHOICES if c.micro_batch == 4])
+def test_attacks_succeed_alike_with_any_choice(choice: StepChoice) -> None:
+    model = residual(tapped=False).double()
+    images = IMAGES.double()
+    labels = predict(model, images)
+    attack = build(pgd("l2", epsilon=0.3))
+    expected = attack(model, images, labels)
+    found = attack(model, images, labels, step=prepare(model, choice, images))
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
+
+
+def test_preparing_leaves_the_model_alone() -> None:
+    model = residual(tapped=False)
+    before = copy.deepcopy(model.state_dict())
+    prepare(model, StepChoice(True, True, 2), IMAGES)(IMAGES, LABELS, cross_entropy_cotangent)
+    assert all(torch.equal(before[k], v) for k, v in model.state_dict().items())
+    assert model.conv.weight.is_contiguous()
