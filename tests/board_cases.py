@@ -1,0 +1,292 @@
+"""Made-up submissions that are right in themselves, written without the code under test.
+
+Perturbations are filtered noise on smooth images; every column is worked out with numpy. So
+`bench check` must find nothing wrong, and the order of the models' RFC is known: it follows from
+the slope of the filter.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from bench import registry
+from bench.results import schema
+
+Array = npt.NDArray[Any]
+
+SIZE = 28
+PROTOCOL, DATASET = "caro2024", "fashionmnist"
+BUDGETS = {"pgd-linf": 8 / 255, "pgd-l2": 2.0, "pgd-l1": 0.1 * SIZE * SIZE}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One made-up submission.
+
+    Attributes:
+        name: file stem and `model` of every row.
+        slope: amplitude falls as radius ** -slope; larger is lower-frequency.
+        scale: median Brendel-Bethge L2 norm.
+        accuracy: share of clean-correct samples.
+        success: share of clean-correct samples that Brendel-Bethge fools.
+        seed: seed of everything that is drawn.
+    """
+
+    name: str
+    slope: float = 0.5
+    scale: float = 0.5
+    accuracy: float = 0.9
+    success: float = 1.0
+    seed: int = 0
+
+
+def radius(size: int = SIZE) -> Array:
+    """Return (size, size) radii in units of Nyquist."""
+    f = np.fft.fftfreq(size)
+    return 2 * np.sqrt(f[:, None] ** 2 + f[None, :] ** 2)
+
+
+def noise(rng: np.random.Generator, count: int, slope: float, size: int = SIZE) -> Array:
+    """Return (count, size, size) noise whose amplitude falls as radius ** -slope, unit L2."""
+    r = radius(size)
+    r[0, 0] = np.inf
+    field = np.fft.fft2(rng.normal(size=(count, size, size))) * r**-slope
+    values = np.fft.ifft2(field).real
+    return values / np.sqrt((values**2).sum(axis=(1, 2), keepdims=True))
+
+
+def spectral(delta: Array) -> dict[str, Array]:
+    """Return the spectral columns of (N, H, W) perturbations, from numpy's FFT alone."""
+    size = delta.shape[-1]
+    r = radius(size)
+    k = np.abs(np.rint(np.fft.fftfreq(size, 1 / size)))
+    power = np.abs(np.fft.fft2(delta, norm="ortho")) ** 2
+    total = power.sum(axis=(1, 2))
+    rest = power.copy()
+    rest[:, 0, 0] = 0
+    p = rest / rest.sum(axis=(1, 2), keepdims=True)
+    flat, rings = p.reshape(len(p), -1), np.minimum((r / np.sqrt(2) * 64 + 1e-9).astype(int), 63)
+    order = np.argsort(r.ravel(), kind="stable")
+    cumulative = flat[:, order].cumsum(axis=1)
+    angle = np.arctan2(k[:, None] + 0 * k[None, :], k[None, :] + 0 * k[:, None])
+    near = (np.minimum(angle, np.pi / 2 - angle) <= np.pi / 8 + 1e-12) & (r > 0)
+    outside = (k[:, None] > size / 8) | (k[None, :] > size / 8)
+    amplitude = np.log(np.maximum(np.abs(np.fft.fft2(delta)), 1e-12)).reshape(len(p), -1)
+    one_hot = np.eye(64)[rings.ravel()]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        profile = amplitude @ one_hot / one_hot.sum(axis=0)
+        entropy = -np.where(flat > 0, flat * np.log(np.where(flat > 0, flat, 1)), 0).sum(axis=1)
+    return {
+        "rfc": (p * r).sum(axis=(1, 2)),
+        "hfe": p[:, r > 0.5].sum(axis=1),
+        "f50": r.ravel()[order][(cumulative < 0.5 - 1e-12).sum(axis=1)],
+        "kappa_high": np.sqrt(power[:, outside].sum(axis=1) / total),
+        "dc_share": power[:, 0, 0] / total,
+        "axis_share": p[:, near].sum(axis=1),
+        "entropy": entropy / np.log(size * size - 1),
+        "radial_energy": flat @ one_hot,
+        "log_luma_profile": profile,
+    }
+
+
+def images(count: int = 1000) -> Array:
+    """Return (count, 28, 28) smooth float32 images in [0, 1], the same for every model."""
+    rng = np.random.default_rng(99)
+    values = noise(rng, count, 1.6)
+    low, high = values.min(axis=(1, 2), keepdims=True), values.max(axis=(1, 2), keepdims=True)
+    return ((values - low) / (high - low)).astype(np.float32)
+
+
+def perturb(rng: np.random.Generator, case: Case, attack: str, x: Array) -> Array:
+    """Return float32 perturbations of images (N, 28, 28) that keep budget and box."""
+    raw = noise(rng, len(x), case.slope)
+    if attack.startswith("bb"):
+        raw *= case.scale * rng.lognormal(0, 0.4, size=(len(x), 1, 1))
+    elif attack == "pgd-linf":
+        raw *= BUDGETS[attack] / np.abs(raw).max(axis=(1, 2), keepdims=True)
+    elif attack == "pgd-l1":
+        raw *= BUDGETS[attack] / np.abs(raw).sum(axis=(1, 2), keepdims=True)
+    else:
+        raw *= BUDGETS[attack]
+    adversarial = np.clip(x + raw.astype(np.float32), 0, 1).astype(np.float32)
+    return adversarial - x
+
+
+def rows(case: Case) -> dict[str, Array]:
+    """Return all columns of a case that are not constant, in file order; NaN or -1: missing."""
+    rng = np.random.default_rng([zlib.crc32(case.name.encode()), case.seed])
+    protocol = registry.protocol(PROTOCOL)
+    ids = np.array(protocol.sample_ids(DATASET))
+    n, x = len(ids), images(len(ids))
+    label = np.random.default_rng(7).integers(0, 10, n)
+    wrong = (label + rng.integers(1, 10, n)) % 10
+    correct = rng.random(n) < case.accuracy
+    pred = np.where(correct, label, wrong)
+    image_rfc, grad_rfc = spectral(x)["rfc"], spectral(noise(rng, n, case.slope))["rfc"]
+    parts = []
+    for attack in protocol.attacks:
+        share = case.success if attack.startswith("bb") else 0.97
+        fooled = correct & (rng.random(n) < share)
+        delta = perturb(rng, case, attack, x).astype(np.float64)
+        flat = delta.reshape(n, -1)
+        adversarial = x + delta
+        clipped = ((adversarial <= 0) | (adversarial >= 1)) & (x > 0) & (x < 1)
+        columns: dict[str, Array] = {
+            "sample_id": ids,
+            "label": label,
+            "clean_pred": pred,
+            "adv_pred": np.where(correct, np.where(fooled, wrong, label), -1),
+            "clean_correct": correct,
+            "success": fooled,
+            "status": np.where(fooled, "ok", np.where(correct, "not_fooled", "clean_wrong")),
+            "l0": (flat != 0).sum(axis=1).astype(float),
+            "l1": np.abs(flat).sum(axis=1),
+            "l2": np.sqrt((flat**2).sum(axis=1)),
+            "linf": np.abs(flat).max(axis=1),
+            "clip_share": clipped.reshape(n, -1).mean(axis=1),
+            **spectral(delta),
+            "image_rfc": image_rfc,
+            "grad_rfc": grad_rfc,
+            "zero_grad": np.zeros(n, dtype=bool),
+            "seconds": np.full(n, 0.01),
+        }
+        for name in schema.ROWS.names[12:-2]:
+            columns[name] = columns[name].astype(float)
+            columns[name][~correct] = np.nan
+        columns["attack"] = np.full(n, attack)
+        parts.append(columns)
+    return {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
+
+
+def metadata(case: Case, **changes: Any) -> dict[str, Any]:
+    """Return the metadata of a case, as `bench eval` writes it."""
+    protocol = registry.protocol(PROTOCOL)
+    base = case.name.split("@")[0]
+    digest = hashlib.sha256(case.name.encode()).hexdigest()
+    control = "@random" in case.name
+    entry = registry.model(base)
+    weights = {
+        "kind": "random" if control else "default",
+        "where": "random" if control else f"checkpoints/{base}.safetensors",
+        "file_sha256": None if control else digest,
+        "state_dict_sha256": digest,
+        "url": None,
+        "revision": None,
+    }
+    ids = len(protocol.sample_ids(DATASET))
+    return {
+        "schema_version": schema.VERSION,
+        "protocol": PROTOCOL,
+        "protocol_hash": protocol.hash(DATASET),
+        "protocol_text": protocol.model_dump(mode="json", exclude={"selection"}),
+        "attacks": {k: v.model_dump(mode="json") for k, v in protocol.attacks.items()},
+        "model": case.name,
+        "dataset": DATASET,
+        "family": entry.family,
+        "type": entry.type,
+        "entry": entry.model_dump(mode="json", exclude_none=True),
+        "input_shape": [1, SIZE, SIZE],
+        "native_size": SIZE,
+        "n_params": 100_000 + zlib.crc32(base.encode()) % 1_000_000,
+        "weights": weights,
+        "weights_sha256": digest,
+        "control": control,
+        "seed": protocol.seed,
+        "protocol_seed": protocol.seed,
+        "device": "cpu: AVX2",
+        "numerics": {"dtype": "float32"},
+        "batch_size": 100,
+        "versions": {"torch": "2.9"},
+        "git": {"commit": "0" * 40, "dirty": False},
+        "data": {
+            "source": "embedded",
+            "fingerprint": registry.dataset(DATASET).fingerprints.first1000,
+        },
+        "data_fingerprint": registry.dataset(DATASET).fingerprints.first1000,
+        "expected": dict.fromkeys(protocol.attacks, ids),
+        "present": dict.fromkeys(protocol.attacks, ids),
+        "complete": True,
+        "partial": False,
+        "partial_reasons": [],
+        "started": "2026-01-01T00:00:00+00:00",
+        "ended": "2026-01-01T01:00:00+00:00",
+        **changes,
+    }
+
+
+def table(columns: dict[str, Array], meta: dict[str, Any]) -> pa.Table:
+    """Return the Arrow table of a submission: the design contract's columns and metadata."""
+    count = len(columns["sample_id"])
+    arrays = []
+    for field in schema.ROWS:
+        name = field.name
+        if pa.types.is_dictionary(field.type):
+            values = columns.get(name, np.full(count, str(meta.get(name))))
+            arrays.append(pa.array(values, type=pa.string()).dictionary_encode())
+        elif pa.types.is_fixed_size_list(field.type):
+            missing = np.isnan(columns[name]).all(axis=1)
+            flat = pa.array(columns[name].astype(np.float32).ravel())
+            arrays.append(
+                pa.FixedSizeListArray.from_arrays(flat, type=field.type, mask=pa.array(missing))
+            )
+        elif name in ("label", "clean_pred", "adv_pred"):
+            arrays.append(pa.array(columns[name], type=field.type, mask=columns[name] < 0))
+        elif name == "zero_grad":
+            missing = columns["status"] == "clean_wrong"
+            arrays.append(pa.array(columns[name], type=field.type, mask=missing))
+        else:
+            arrays.append(pa.array(columns[name], type=field.type))
+    made = pa.Table.from_arrays(arrays, schema=schema.ROWS)
+    return made.replace_schema_metadata({schema.METADATA_KEY: json.dumps(meta)})
+
+
+def extras(case: Case) -> pa.Table:
+    """Return mean spectra and example images of a case."""
+    rng = np.random.default_rng([zlib.crc32(case.name.encode()), case.seed, 1])
+    x, found = images(4), []
+    for attack in registry.protocol(PROTOCOL).attacks:
+        delta = perturb(rng, case, attack, x)
+        p = np.abs(np.fft.fft2(noise(rng, 200, case.slope))) ** 2
+        p[:, 0, 0] = 0
+        mean = np.fft.fftshift((p / p.sum(axis=(1, 2), keepdims=True)).mean(axis=0))
+        row = {"attack": attack, "kind": "spectrum", "n": 900, "shape": [SIZE, SIZE]}
+        found.append({**row, "values": mean.astype(np.float32).ravel()})
+        for i in range(4):
+            shown = {"attack": attack, "kind": "example", "sample_id": i, "n": 1}
+            shape = {"shape": [1, SIZE, SIZE]}
+            found.append({**shown, **shape, "values": x[i].ravel(), "delta": delta[i].ravel()})
+    return pa.Table.from_pylist(found, schema=schema.EXTRAS)
+
+
+def write(folder: Path, case: Case, **changes: Any) -> Path:
+    """Write a case to `<folder>/caro2024/fashionmnist/` and return the file's path."""
+    path = folder / PROTOCOL / DATASET / f"{case.name}.parquet"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(table(rows(case), metadata(case, **changes)), path, compression="zstd")
+    pq.write_table(extras(case), path.with_name(f"{case.name}.extras.parquet"), compression="zstd")
+    return path
+
+
+CASES = (
+    Case("fashionmnist-fully-connected", slope=0.9, scale=0.35),
+    Case("fashionmnist-fully-connected-relu", slope=0.8, scale=0.5),
+    Case("fashionmnist-full-conv", slope=1.1, scale=0.3),
+    Case("fashionmnist-full-conv-relu", slope=1.0, scale=0.45),
+    Case("fashionmnist-local-conv", slope=0.3, scale=0.4),
+    Case("fashionmnist-local-conv-relu", slope=0.3, scale=0.3),
+    Case("fashionmnist-locally-connected", slope=0.6, scale=0.35),
+    Case("fashionmnist-locally-connected-relu", slope=0.55, scale=0.4, success=0.9),
+    Case("fashionmnist-fully-connected-relu@random", slope=0.0, scale=0.1, accuracy=0.12),
+    Case("fashionmnist-local-conv-relu@random", slope=0.1, scale=0.1, accuracy=0.1),
+)
+"""Ten models: slopes .3 and .3 tie, one fails the Brendel-Bethge gate, two are controls."""
