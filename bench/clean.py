@@ -56,7 +56,7 @@ def evaluate_clean(request: Request, progress: Progress | None = None) -> pd.Dat
     ids = planned.sample_ids
     blocks = [ids[i : i + size] for i in range(0, len(ids), size)]
     todo = [b for b in (tuple(i for i in block if i not in done) for block in blocks) if b]
-    if todo:
+    if todo or store.unmerged():
         store.begin({**planned.identity, "started": planned.metadata["started"]})
         progress.begin("clean", len(ids), len(ids) - sum(len(b) for b in todo))
         for block in todo:

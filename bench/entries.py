@@ -71,6 +71,8 @@ class Weights(Frozen):
     """SHA-256 of the file, checked at every load."""
     test_accuracy: Percent | None = None
     """Percent of the whole test split, measured by this project."""
+    train_accuracy: Percent | None = None
+    """Percent of the training split, likewise."""
     epochs: int | None = None
     """Epochs that were really run."""
     seed: int | None = None

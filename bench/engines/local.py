@@ -43,7 +43,7 @@ def run(plan: Plan, progress: Progress) -> None:
         plan.store.clear()
     plan.store.check(plan.identity)
     todo = {attack: plan.missing(attack) for attack in plan.attacks}
-    if not any(todo.values()):
+    if not any(todo.values()) and not plan.store.blocks.exists():
         return
     plan.store.begin({**plan.identity, "started": plan.metadata["started"]})
     for attack, blocks in todo.items():

@@ -53,6 +53,10 @@ class CleanStore:
         """Return when the work on the present blocks began."""
         return self._store.started()
 
+    def unmerged(self) -> bool:
+        """Return whether there are blocks that the finished file does not have yet."""
+        return self._store.blocks.exists()
+
     def _pieces(self) -> list[Path]:
         finished = [self.path] if self.path.exists() else []
         return finished + sorted(self._store.blocks.glob("*.parquet"))

@@ -1,0 +1,124 @@
+"""The loop: what a block holds, checked against numpy and by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from test_spectrum import numpy_reference
+from torch import nn
+from toy import Constant, job, linear
+
+from bench.errors import BenchError
+from bench.evaluation import block_samples, run_block
+from bench.memory import in_parts
+
+
+def test_columns_agree_with_numpy_on_the_stored_perturbations() -> None:
+    block = run_block(job(linear()), "pgd-l2", range(32), keep_deltas=True)
+    assert block.deltas is not None
+    assert block.deltas.dtype == np.float32
+    assert len(block.delta_ids) == 32 - 7  # every fifth label is wrong
+    for sample, delta in zip(block.delta_ids, block.deltas, strict=True):
+        wide = delta.astype(np.float64)
+        expected = numpy_reference(wide) | {
+            "l0": np.count_nonzero(wide),
+            "l1": np.abs(wide).sum(),
+            "l2": np.sqrt((wide**2).sum()),
+            "linf": np.abs(wide).max(),
+        }
+        for name, value in expected.items():
+            assert block.columns[name][sample] == pytest.approx(value, abs=1e-9), name
+
+
+def test_statuses_and_gaps() -> None:
+    block = run_block(job(linear()), "pgd-l2", range(32))
+    status = block.columns["status"]
+    wrong = np.arange(32) % 5 == 0
+    assert (status[wrong] == "clean_wrong").all()
+    assert (block.columns["adv_pred"][wrong] == -1).all()
+    for name in ("l2", "linf", "rfc", "image_rfc", "grad_rfc", "seconds"):
+        assert np.isnan(block.columns[name][wrong]).all(), name
+        assert not np.isnan(block.columns[name][~wrong]).any(), name
+    fooled = block.columns["adv_pred"][~wrong] != block.columns["label"][~wrong]
+    assert (block.columns["success"][~wrong] == fooled).all()
+    assert set(status[~wrong]) <= {"ok", "not_fooled"}
+
+
+def test_gradient_rfc_of_a_linear_binary_model_is_that_of_its_weight() -> None:
+    model = linear(classes=2)
+    weight = (model[1].weight[0] - model[1].weight[1]).reshape(1, 8, 8).numpy()
+    block = run_block(job(model, classes=2), "pgd-l2", range(32))
+    measured = block.columns["grad_rfc"][~np.isnan(block.columns["grad_rfc"])]
+    assert len(measured) > 10
+    assert measured == pytest.approx(numpy_reference(weight.astype(np.float64))["rfc"], abs=2e-5)
+
+
+def test_a_model_without_gradient_is_flagged_and_not_called_robust() -> None:
+    constant = job(Constant([1.0, 0.0, 0.0]))
+    block = run_block(constant, "pgd-l2", range(32))
+    right = block.columns["label"] == 0
+    assert (block.columns["status"][right] == "zero").all()
+    assert (block.columns["zero_grad"][right] == 1).all()
+    assert (block.columns["l2"][right] == 0).all()
+    assert np.isnan(block.columns["rfc"][right]).all()
+    assert not block.columns["success"].any()
+
+
+def test_a_start_that_does_not_exist_costs_its_sample_only() -> None:
+    block = run_block(job(Constant([1.0, 0.0, 0.0])), "bb-l2", range(32))
+    right = block.columns["label"] == 0
+    assert right.any()
+    assert (block.columns["status"][right] == "init_failed").all()
+    assert np.isnan(block.columns["l2"][right]).all()
+    assert (block.columns["status"][~right] == "clean_wrong").all()
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (Constant([0.0, float("nan"), 0.0]), "expected finite logits"),
+        (Constant([0.0, 1.0]), r"expected logits \(16, 3\) .* got \(16, 2\)"),
+        (nn.Identity(), r"got \(16, 1, 8, 8\)"),
+    ],
+)
+def test_unusable_logits_are_one_clear_error(model: nn.Module, message: str) -> None:
+    with pytest.raises(BenchError, match=message):
+        run_block(job(model), "pgd-l2", range(32))
+
+
+def test_spectrum_sum_is_that_of_the_kept_samples() -> None:
+    block = run_block(job(linear()), "pgd-l2", range(32), keep_deltas=True)
+    kept = int((block.columns["status"] == "ok").sum())
+    assert block.kept == kept > 0
+    assert block.spectrum_sum.shape == (8, 8)
+    assert block.spectrum_sum.sum() == pytest.approx(kept)
+    assert block.spectrum_sum[4, 4] == 0  # DC, in the middle
+    assert len(block.examples) == min(4, kept)
+    sample, image, delta = block.examples[0]
+    assert block.columns["status"][sample] == "ok"
+    assert ((image + delta >= -1e-7) & (image + delta <= 1 + 1e-7)).all()
+
+
+def test_batches_that_do_not_fit_are_halved_and_nothing_is_lost() -> None:
+    tried = []
+
+    def work(some: torch.Tensor) -> list[int]:
+        tried.append(len(some))
+        if len(some) > 3:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return some.tolist()
+
+    results = in_parts(work, torch.arange(16), 16)
+    assert sum(results, []) == list(range(16))
+    assert tried[:3] == [16, 8, 4]
+    with pytest.raises(BenchError, match="batch of 1 sample"):
+        in_parts(lambda some: work(torch.arange(9)), torch.arange(4), 4)
+    with pytest.raises(RuntimeError, match="shape mismatch"):
+        in_parts(
+            lambda some: (_ for _ in ()).throw(RuntimeError("shape mismatch")), torch.arange(2), 2
+        )
+
+
+def test_block_holds_whole_batches() -> None:
+    assert [block_samples(b) for b in (1, 7, 32, 64, 128)] == [32, 35, 32, 64, 128]
