@@ -77,7 +77,9 @@ def test_imagenet_ids_are_the_numbers_of_the_files(tmp_path):
     np.testing.assert_array_equal(images.labels, [999, 0, 0])
     assert [images.decode(k).shape for k in range(3)] == [(42, 50, 3), (41, 50, 3), (40, 50, 3)]
     np.testing.assert_array_equal(positions_of(images, [49999, 6]), [2, 0])
-    with pytest.raises(BenchError, match=r"all of 2 sample ids, found 1 \(the first missing one is 8\)"):
+    with pytest.raises(
+        BenchError, match=r"all of 2 sample ids, found 1 \(the first missing one is 8\)"
+    ):
         positions_of(images, [6, 8])
     with pytest.raises(BenchError, match=r"missing one is 50000"):
         positions_of(images, [50000])
@@ -89,7 +91,13 @@ def test_imagenets_class_index_is_the_sorted_wordnet_id():
     info = timm_data.ImageNetInfo()
     assert list(entry.class_folders) == [info.index_to_label_name(k) for k in range(1000)]
     # a handful that everybody knows
-    known = {0: "tench", 207: "golden retriever", 281: "tabby", 404: "airliner", 999: "toilet tissue"}
+    known = {
+        0: "tench",
+        207: "golden retriever",
+        281: "tabby",
+        404: "airliner",
+        999: "toilet tissue",
+    }
     assert {k: entry.classes[k] for k in known} == known
     for index, name in known.items():
         assert name in info.label_name_to_description(entry.class_folders[index])
@@ -112,7 +120,13 @@ def test_broken_images_are_named_and_counted(tmp_path):
     whole = [p.read_bytes() for p in paths]
     images = load(entry, tmp_path)
     check_readable(images, range(5))
-    for bad in (whole[1][: len(whole[1]) // 2], b"", b"\x89PNG\r\n\x1a\n", b"<html>", whole[1][:20]):
+    for bad in (
+        whole[1][: len(whole[1]) // 2],
+        b"",
+        b"\x89PNG\r\n\x1a\n",
+        b"<html>",
+        whole[1][:20],
+    ):
         paths[1].write_bytes(bad)
         with pytest.raises(BenchError, match="readable image") as caught:
             images.decode(1)
@@ -122,7 +136,9 @@ def test_broken_images_are_named_and_counted(tmp_path):
             check_readable(images, range(5))
     for position in (0, 3, 4):
         paths[position].write_bytes(b"x")
-    with pytest.raises(BenchError, match=r"5 readable images, got 4 broken ones .*00001.*00004.*, \.\.\."):
+    with pytest.raises(
+        BenchError, match=r"5 readable images, got 4 broken ones .*00001.*00004.*, \.\.\."
+    ):
         check_readable(images, range(5))
     check_readable(images, [2])
     paths[2].unlink()
@@ -130,6 +146,7 @@ def test_broken_images_are_named_and_counted(tmp_path):
         images.decode(2)
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "BMP", "TIFF", "PPM"])
 def test_any_cut_of_an_image_is_a_clear_error(tmp_path, kind):
     image = np.random.default_rng(1).integers(0, 256, (32, 32, 3), dtype=np.uint8)
@@ -143,24 +160,48 @@ def test_any_cut_of_an_image_is_a_clear_error(tmp_path, kind):
             images.decode(1)
 
 
-def test_bad_trees(tmp_path, noise):
-    entry = registry.dataset("imagenet")
-    cases = {
-        "renamed": (["n01440764"] * 2, ["a.JPEG", "b.JPEG"], r"official file names.*got 'a.JPEG'"),
-        "number": (["n01440764"], ["ILSVRC2012_val_00050001.JPEG"], r"1 to 50000.*00050001"),
-        "classes": (
-            ["n01440764", "tench"],
-            ["ILSVRC2012_val_00000001.JPEG", "ILSVRC2012_val_00000002.JPEG"],
-            r"class folders of ImageNet.*\(n01440764, n01443537, \.\.\.\).*no classes \(tench\)|",
-        ),
-        "none": (["n01440764"], ["readme.md"], r"images in the 1 class folders, found none"),
-    }
-    for name, (folders, names, expected) in cases.items():
-        write_tree(tmp_path / name / "val", noise, folders, names) if False else None
-        for folder, file in zip(folders, names, strict=True):
-            path = tmp_path / name / "val" / folder / file
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(cell_bytes(noise[0], "JPEG"))
-        with pytest.raises(BenchError, match=expected) as caught:
-            load(entry, tmp_path / name)
-        assert "\n" not in str(caught.value)
+BAD_TREES = {
+    "renamed": (["n01440764/a.JPEG"], r"official file names.*got 'a.JPEG'"),
+    "number": (["n01440764/ILSVRC2012_val_00050001.JPEG"], r"1 to 50000.*00050001"),
+    "twice": (
+        ["n01440764/ILSVRC2012_val_00000001.JPEG", "n01443537/ILSVRC2012_val_00000001.JPEG"],
+        r"each image once",
+    ),
+    "no class": (
+        ["n01440764/ILSVRC2012_val_00000001.JPEG", "tench/ILSVRC2012_val_00000002.JPEG"],
+        r"class folders of ImageNet.*\(n01440764, n01443537, \.\.\.\).*1 are no classes \(tench\)",
+    ),
+    "no images": (["n01440764/readme.md"], r"images in the 1 class folders, found none"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD_TREES)
+def test_a_bad_tree_is_one_clear_line(tmp_path, noise, kind):
+    names, expected = BAD_TREES[kind]
+    for name in names:
+        path = tmp_path / "val" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(cell_bytes(noise[0], "JPEG"))
+    with pytest.raises(BenchError, match=expected) as caught:
+        load(registry.dataset("imagenet"), tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_folders_that_are_something_else(tmp_path, noise):
+    (tmp_path / "Annotations").mkdir()
+    (tmp_path / "Data").mkdir()
+    with pytest.raises(BenchError, match=r"val/n01440764/\*.*validation-\*\.parquet.*found none"):
+        load(registry.dataset("imagenet"), tmp_path)
+    write_tree(
+        tmp_path, noise[:, :16], ["ant", "mole", "zebra", "ant", "ant", "ant"], list("abcdef")
+    )
+    (tmp_path / "Annotations").rmdir()
+    with pytest.raises(BenchError, match=r"1 are no classes \(Data\)"):
+        load(own(), tmp_path)
+    (tmp_path / "Data").rmdir()
+    for path in tmp_path.glob("*/?"):
+        path.rename(path.with_suffix(".jpg"))
+    with pytest.raises(
+        BenchError, match=r"expected 32 x 32 RGB images, got 16 x 32 RGB, in .*a\.jpg"
+    ):
+        load(own(), tmp_path)

@@ -38,7 +38,8 @@ def read(registry_dir: Path, entry: DatasetEntry) -> ArrayImages:
     path = registry_dir / entry.embedded
     advice = "reinstall the package, or name another source with --data"
     try:
-        table = pq.read_table(path, columns=_COLUMNS)
+        with pq.ParquetFile(path) as file:  # pq.read_table would import pandas, for a second
+            table = file.read(columns=_COLUMNS)
         shape = tuple(json.loads(table.schema.metadata[b"shape"]))
     except FileNotFoundError:
         raise BenchError(f"expected the embedded images {path}, found no file; {advice}") from None
@@ -54,8 +55,8 @@ def read(registry_dir: Path, entry: DatasetEntry) -> ArrayImages:
             f"{advice}"
         )
     return ArrayImages(
-        ids=table["sample_id"].to_numpy().astype(np.int64),
-        labels=table["label"].to_numpy().astype(np.int64),
+        ids=np.array(table["sample_id"].to_pylist(), dtype=np.int64),
+        labels=np.array(table["label"].to_pylist(), dtype=np.int64),
         source=f"embedded {entry.embedded}",
         pixels=np.frombuffer(pixels, dtype=np.uint8).reshape(table.num_rows, *shape),
     )
