@@ -17,7 +17,7 @@ from bench.data.load import load_images
 from bench.entries import AttackSpec, DatasetEntry, ModelEntry, Protocol
 from bench.errors import BenchError, unknown_name
 from bench.evaluation import Job, block_samples
-from bench.models.load import LoadedModel, load
+from bench.models.load import LoadedModel, check, load
 from bench.results.files import ensure_writable
 from bench.results.provenance import commit, now, versions
 from bench.results.schema import VERSION
@@ -108,6 +108,8 @@ def plan(request: Request, whole_split: bool = False) -> Plan:
     ensure_writable(folder)
     if request.offline:
         os.environ["HF_HUB_OFFLINE"] = "1"
+    trained = folder / "checkpoints" / f"{entry.name}.safetensors"
+    check(entry, request.weights, trained)
     images = load_images(
         dataset,
         "test",
@@ -117,7 +119,6 @@ def plan(request: Request, whole_split: bool = False) -> Plan:
         offline=request.offline,
     )
     pool, ids, reasons = choose_ids(request, protocol, dataset, images, whole_split)
-    trained = folder / "checkpoints" / f"{entry.name}.safetensors"
     loaded = load(entry, request.weights, device, request.trust, trained=trained)
     if not whole_split:
         check_readable(images, [int(p) for p in positions_of(images, ids)])

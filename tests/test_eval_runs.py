@@ -24,7 +24,38 @@ from bench.errors import BenchError
 
 ATTACKS = ["pgd-linf", "pgd-l2", "pgd-l1", "bb-linf", "bb-l2"]
 
-COLUMNS = ["protocol", "protocol_hash", "model", "dataset", "attack", "sample_id", "label", "clean_pred", "adv_pred", "clean_correct", "success", "status", "l0", "l1", "l2", "linf", "clip_share", "rfc", "hfe", "f50", "kappa_high", "dc_share", "axis_share", "entropy", "image_rfc", "grad_rfc", "radial_energy", "log_luma_profile", "zero_grad", "seconds"]
+COLUMNS = [
+    "protocol",
+    "protocol_hash",
+    "model",
+    "dataset",
+    "attack",
+    "sample_id",
+    "label",
+    "clean_pred",
+    "adv_pred",
+    "clean_correct",
+    "success",
+    "status",
+    "l0",
+    "l1",
+    "l2",
+    "linf",
+    "clip_share",
+    "rfc",
+    "hfe",
+    "f50",
+    "kappa_high",
+    "dc_share",
+    "axis_share",
+    "entropy",
+    "image_rfc",
+    "grad_rfc",
+    "radial_energy",
+    "log_luma_profile",
+    "zero_grad",
+    "seconds",
+]
 
 
 def evaluate(output: Path | None, **options: object) -> pd.DataFrame:

@@ -51,14 +51,19 @@ def call(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code: 0 done, 2 to be fixed, 130 interrupted."""
     try:
         code = app(args=None if arguments is None else list(arguments), standalone_mode=False)
-        return int(code or 0)
+        # typer turns Ctrl-C into this code
+        return _interrupted() if code == INTERRUPTED else int(code or 0)
     except BenchError as error:
         return _complain(str(error))
     except TyperException as error:
         return _complain(f"{error.format_message()} See `bench --help`.")
     except (KeyboardInterrupt, typer.Abort):
-        sys.stderr.write("bench: interrupted. What was finished is kept; run it again to go on.\n")
-        return INTERRUPTED
+        return _interrupted()
+
+
+def _interrupted() -> int:
+    sys.stderr.write("bench: interrupted. What was finished is kept; run it again to go on.\n")
+    return INTERRUPTED
 
 
 def _complain(text: str) -> int:

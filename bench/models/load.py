@@ -122,6 +122,7 @@ def load(
         trained: checkpoint of `bench train`, used as the default where the entry names none.
     """
     dataset = registry.dataset(entry.dataset)
+    check(entry, weights, trained)
     config = _config(entry, dataset)
     file = _file(entry, weights, trained)
     module = _build(
@@ -156,12 +157,26 @@ def load(
     )
 
 
+def check(entry: ModelEntry, weights: str | Path, trained: Path | None = None) -> None:
+    """Find out cheaply whether a model can be loaded: its timm name and its weights file.
+
+    Raises:
+        BenchError: timm does not have it, or there are no weights.
+    """
+    if entry.tag is not None:
+        from bench.models import timm_source
+
+        timm_source.known_tag(entry.tag)
+    file = _file(entry, weights, trained)
+    if file is not None and not file.is_file():
+        raise BenchError(f"expected a weights file, got 'No such file', in {file}; check the path")
+
+
 def _config(entry: ModelEntry, dataset: DatasetEntry) -> dict[str, Any]:
     """Return input size, mean and std (None: no normalisation), and the transform's settings."""
     if entry.tag is not None:
         from bench.models import timm_source
 
-        timm_source.known_tag(entry.tag)
         config = timm_source.data_config(entry.tag, entry.input_size)
         if dataset.transform:
             return config
