@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from bench import registry
 from bench.entries import AttackSpec, DatasetEntry, Gates, Protocol
@@ -94,15 +95,16 @@ BINS = 64
 
 
 @cache
-def frequencies_per_bin(height: int, width: int) -> tuple[int, ...]:
-    """Return how many frequencies (DC excluded) lie in each of the 64 radial bins."""
+def frequency_bins(height: int, width: int) -> npt.NDArray[np.int64]:
+    """Return the radial bin of each frequency, (H * W,), in the order of numpy's FFT.
+
+    In whole numbers, so that no rounding moves a frequency over a bin's edge:
+    r = 2 sqrt(key) / (H W) and its bin is floor(64 r / sqrt 2).
+    """
     ky = np.rint(np.fft.fftfreq(height, 1 / height)).astype(int)
     kx = np.rint(np.fft.fftfreq(width, 1 / width)).astype(int)
-    key = (ky[:, None] * width) ** 2 + (kx[None, :] * height) ** 2
-    counts = [0] * BINS
-    for value, count in zip(*np.unique(key, return_counts=True), strict=True):
-        # r = 2 sqrt(key) / (H W), its bin is floor(64 r / sqrt 2): in whole numbers
-        place = math.isqrt(8192 * int(value) // (height * width) ** 2)
-        counts[min(place, BINS - 1)] += int(count)
-    counts[0] -= 1
-    return tuple(counts)
+    key = ((ky[:, None] * width) ** 2 + (kx[None, :] * height) ** 2).ravel()
+    distinct, place = np.unique(key, return_inverse=True)
+    bins = [math.isqrt(8192 * int(k) // (height * width) ** 2) for k in distinct]
+    result: npt.NDArray[np.int64] = np.minimum(bins, BINS - 1)[place]
+    return result

@@ -1,0 +1,1 @@
+"""The board's figures as SVG, one file a kind."""

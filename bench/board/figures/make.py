@@ -1,0 +1,113 @@
+"""All figures of one table: which there are, and drawing those whose data have changed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.board.build import Table
+from bench.board.figures import curves, maps, profiles, scatter, strip
+from bench.board.figures.style import chosen, is_current, styled, svg
+from bench.board.load import Samples, file_sha256, read_samples
+from bench.board.spectra import Extras, Profile, clean_profile, extras
+from bench.board.spectra import profiles as read_profiles
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+CAPTIONS = {
+    "profiles": profiles.CAPTION,
+    "spectra": maps.CAPTION,
+    "scatter": scatter.CAPTION,
+    "curves": curves.CAPTION,
+    "examples": strip.CAPTION,
+}
+"""Kind of figure -> caption, in the order of the page."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """The spectra of one table's models, read once for figures and page.
+
+    Attributes:
+        profiles: model -> attack -> profile.
+        extras: model -> side file.
+        clean: profile of the clean images.
+    """
+
+    profiles: Mapping[str, Mapping[str, Profile]]
+    extras: Mapping[str, Extras]
+    clean: Profile | None
+
+
+def read(table: Table, models: int) -> Shown:
+    """Read the spectra of a table's first models.
+
+    Args:
+        table: whose models.
+        models: at most so many, ranked ones first.
+    """
+    rows = [r for r in table.rows if r.model.attacks[table.rules.primary].kept > 0][:models]
+    attacks = list(table.rules.attacks)
+    side = {r.model.name: extras(r.model.submission) for r in rows}
+    found = {r.model.name: read_profiles(r.model.submission, attacks) for r in rows}
+    return Shown(found, side, clean_profile(table, side))
+
+
+def figures(table: Table, shown: Shown, csv: str, folder: Path, slug: str) -> dict[str, bytes]:
+    """Return file name -> SVG of a table's figures; what is there and current is kept.
+
+    Args:
+        table: what to draw.
+        shown: its spectra.
+        csv: the table's numbers, part of what the figures show.
+        folder: where figures of an earlier board may be.
+        slug: first part of the file names.
+    """
+    digest = _digest(table, csv)
+    cache: dict[str, Samples] = {}
+
+    def samples() -> Mapping[str, Samples]:
+        rows = chosen(table.rows, table.rules.primary)
+        if not cache:
+            cache.update({r.model.name: read_samples(r.model.submission) for r in rows})
+        return cache
+
+    drawers: dict[str, Callable[[], Figure | None]] = {
+        "profiles": lambda: profiles.draw(table, shown.profiles, shown.clean),
+        "spectra": lambda: maps.draw(table, shown.extras),
+        "scatter": lambda: scatter.draw(table),
+        "curves": lambda: curves.draw(table, samples()),
+        "examples": lambda: strip.draw(table, shown.extras),
+    }
+    result: dict[str, bytes] = {}
+    if not chosen(table.rows, table.rules.primary):
+        return result
+    for kind in CAPTIONS:
+        name = f"{slug}-{kind}.svg"
+        old = folder / name
+        if old.exists() and is_current(content := old.read_bytes(), digest):
+            result[name] = content
+            continue
+        with styled():
+            figure = drawers[kind]()
+            if figure is not None:
+                result[name] = svg(figure, digest)
+    return result
+
+
+def _digest(table: Table, csv: str) -> str:
+    """Hash everything that the figures show: files, numbers, and the code that draws."""
+    state = hashlib.sha256(csv.encode())
+    here = Path(__file__).parent
+    for path in (*sorted(here.glob("*.py")), here.parent / "spectra.py"):
+        state.update(path.read_bytes())
+    for row in chosen(table.rows, table.rules.primary):
+        path = row.model.submission.path
+        side = path.with_name(f"{row.model.name}.extras.parquet")
+        for file in (path, side):
+            state.update(file_sha256(file).encode() if file.exists() else b"-")
+    return state.hexdigest()
