@@ -1,0 +1,113 @@
+"""`bench train`: train nets by their recipes into checkpoints that `bench eval` finds."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from bench.models.job import Trained
+
+Texts = list[str]
+
+
+def train(
+    model: Annotated[
+        Texts,
+        typer.Option(
+            "--model", "-m", help="Name or pattern ('fashionmnist-*') of nets. Repeatable."
+        ),
+    ],
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Local copy of the data set in its usual format.")
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(help="hub. Default: --data-dir if given, else the hub.")
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="Default: the recipe's (40 in the paper's nets).")
+    ] = None,
+    lr: Annotated[
+        float | None, typer.Option(help="Initial learning rate. Default: the recipe's.")
+    ] = None,
+    until_lr: Annotated[
+        float | None,
+        typer.Option(
+            help="End once the rate is below this share of its start: 0.01 ends after 16 epochs."
+        ),
+    ] = None,
+    seed: Annotated[
+        int, typer.Option(help="Of the initial weights and the order of the images.")
+    ] = 0,
+    limit: Annotated[
+        int | None, typer.Option(help="First N images of either split, for a trial.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda[:i].")] = "auto",
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder; the files go to checkpoints/ in it.")
+    ] = Path("results"),
+    overwrite: Annotated[
+        bool,
+        typer.Option("--overwrite", help="Default: reuse what is complete, resume what is not."),
+    ] = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Never ask the network.")] = False,
+) -> None:
+    """Train nets of the paper: checkpoint (safetensors), log (CSV) and curves (PNG) of each.
+
+    Examples:
+
+        bench train --model fashionmnist-local-conv-relu --data-dir /data/fashion-mnist
+
+        bench train --model 'fashionmnist-*' --data-dir /data/fashion-mnist --until-lr 0.01
+
+    The state is on the disk after every epoch: killed anywhere, the same command goes on.
+    """
+    from bench.cli.train_progress import TrainBars
+    from bench.training import train as train_nets
+
+    with TrainBars() as bars:
+        done = train_nets(
+            model,
+            data=data,
+            data_dir=data_dir,
+            epochs=epochs,
+            lr=lr,
+            until_lr=until_lr,
+            seed=seed,
+            limit=limit,
+            device=device,
+            output=output,
+            overwrite=overwrite,
+            offline=offline,
+            reporter=bars,
+        )
+    sys.stdout.write(_table(done))
+
+
+def _table(done: list[Trained]) -> str:
+    """Return a line a model: epochs, accuracies beside the paper's, file."""
+    from tabulate import tabulate
+
+    from bench import registry
+
+    rows = []
+    for trained in done:
+        meta = trained.meta
+        paper = registry.model(meta["model"]).paper
+        rows.append(
+            {
+                "model": meta["model"],
+                "seed": meta["seed"],
+                "epochs": meta["epochs"],
+                "train n": meta["train_count"],
+                "train %": f"{meta['train_accuracy']:.2f}",
+                "test n": meta["test_count"],
+                "test %": f"{meta['test_accuracy']:.2f}",
+                "paper %": "-" if paper is None else f"{paper.top1:.1f}",
+                "checkpoint": f"{trained.path}{' (was there)' if trained.reused else ''}",
+            }
+        )
+    return tabulate(rows, headers="keys", disable_numparse=True) + "\n"
