@@ -13,6 +13,9 @@ from bench.board.groups import groups
 from bench.board.rules import white_rfc
 from bench.board.text import NONE, count, interval, markdown, number, percent, ranks, significant
 
+INDEX_TITLE = "# Leaderboard"
+BACK_LINK = "[All data sets](README.md)"
+
 CAUTION = (
     '**A lower RFC is not "more robust":** it says at which frequencies the smallest perturbation '
     "of a model lies, not how large it is."
@@ -38,7 +41,7 @@ def page(dataset: str, tables: Sequence[Table], figures: dict[str, list[tuple[st
     parts = [f"# {markdown(dataset)}", CAUTION, READING]
     for table in tables:
         parts += _table_parts(table, figures.get(slug(table), []))
-    parts += ["## Flags", _flag_list(), "[All data sets](README.md)"]
+    parts += ["## Flags", _flag_list(), BACK_LINK]
     return "\n\n".join(parts) + "\n"
 
 
@@ -193,7 +196,7 @@ def _flag_list() -> str:
 
 def index(board: Board) -> str:
     """Return the index page."""
-    parts = ["# Leaderboard", CAUTION, READING]
+    parts = [INDEX_TITLE, CAUTION, READING]
     parts += ["The same as one page to sort, filter and plot: [index.html](index.html) (open the "]
     parts[-1] += "file, it needs no network). All numbers: [leaderboard.csv](leaderboard.csv)."
     rows = []
