@@ -161,6 +161,9 @@ class Fingerprints(Frozen):
     first20: Sha256 | None = None
     """The first 20 test images: foolbox's bundled samples, an identity check for sets
     whose whole split was not at hand when the entry was written."""
+    labels: Sha256 | None = None
+    """All labels of the test split in order, as little-endian int64: checked where a whole
+    split is too large to decode at every start (ImageNet)."""
 
 
 class DatasetEntry(Frozen):
@@ -180,9 +183,12 @@ class DatasetEntry(Frozen):
     id_pattern: str | None = None
     """Regular expression whose first group is the number (from 1) of a test image in its
     file name, where the split's own order is by number and not by folder (ImageNet)."""
+    ground_truth_classes: tuple[int, ...] | None = None
+    """Class index of each number (1, 2, ...) in the official list of validation labels, which
+    numbers classes in another order (ImageNet)."""
     train_count: int = Field(ge=1)
     test_count: int = Field(ge=1)
-    layouts: tuple[Literal["idx", "cifar", "svhn", "folder", "parquet"], ...]
+    layouts: tuple[Literal["idx", "cifar", "svhn", "folder", "parquet", "imagenet-tar"], ...]
     """On-disk formats that --data-dir tries, in this order."""
     transform: bool = False
     """True: images pass the model's own evaluation transform (ImageNet)."""

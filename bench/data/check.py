@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -102,6 +103,7 @@ def check_fingerprint(images: Images, entry: DatasetEntry, split: str) -> None:
     Raises:
         BenchError: the images are not those of the entry.
     """
+    _check_all_labels(images, entry, split)
     for count, expected in _known(images, entry, split):
         if expected is None or len(images) < count or int(images.ids[count - 1]) != count - 1:
             continue
@@ -113,6 +115,23 @@ def check_fingerprint(images: Images, entry: DatasetEntry, split: str) -> None:
                 "give the original files, in their original order"
             )
         return
+
+
+def _check_all_labels(images: Images, entry: DatasetEntry, split: str) -> None:
+    expected = entry.fingerprints.labels
+    if expected is None or split != "test" or len(images) != entry.test_count:
+        return
+    found = labels_fingerprint(images.labels)
+    if found != expected:
+        raise BenchError(
+            f"expected the labels of {entry.title} (fingerprint {expected[:12]}), got others "
+            f"({found[:12]}), in {images.source}; check that classes are in their official order"
+        )
+
+
+def labels_fingerprint(labels: Int64Array) -> str:
+    """Return the SHA-256 of all labels of a split, (N,), as little-endian int64."""
+    return hashlib.sha256(labels.astype("<i8").tobytes()).hexdigest()
 
 
 def _known(images: Images, entry: DatasetEntry, split: str) -> list[tuple[int, str | None]]:

@@ -5,7 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal, Protocol
 
-from bench.data import cifar, embedded, folder, hub, hub_cache, idx, parquet, samples, svhn
+from bench.data import (
+    cifar,
+    embedded,
+    folder,
+    hub,
+    hub_cache,
+    idx,
+    imagenet_tar,
+    parquet,
+    samples,
+    svhn,
+)
 from bench.data.base import Images
 from bench.data.check import check_fingerprint, check_images
 from bench.data.folders import one_line
@@ -34,6 +45,7 @@ LAYOUTS: dict[str, Layout] = {
     "svhn": svhn,
     "folder": folder,
     "parquet": parquet,
+    "imagenet-tar": imagenet_tar,
 }
 
 
