@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -166,6 +167,15 @@ class Fingerprints(Frozen):
     split is too large to decode at every start (ImageNet)."""
 
 
+def _check_pattern(text: str) -> None:
+    try:
+        groups = re.compile(text).groups
+    except re.error as error:
+        raise ValueError(f"id_pattern must be a regular expression: {error}") from None
+    if groups < 1:
+        raise ValueError("id_pattern must have a group that holds the number")
+
+
 class DatasetEntry(Frozen):
     """One data set: `registry/datasets/<name>.toml`."""
 
@@ -203,12 +213,19 @@ class DatasetEntry(Frozen):
     notes: str = ""
 
     @model_validator(mode="after")
-    def _folders_match_classes(self) -> DatasetEntry:
-        if self.class_folders is not None and len(self.class_folders) != len(self.classes):
-            raise ValueError(
-                f"class_folders must hold {len(self.classes)} names, one a class, "
-                f"not {len(self.class_folders)}"
-            )
+    def _layouts_have_their_keys(self) -> DatasetEntry:
+        for key in ("class_folders", "ground_truth_classes"):
+            values = getattr(self, key)
+            if values is not None and len(values) != len(self.classes):
+                raise ValueError(
+                    f"{key} must hold {len(self.classes)} values, one a class, not {len(values)}"
+                )
+        if "cifar" in self.layouts and len(self.classes) not in (10, 100):
+            raise ValueError(f'layout "cifar" needs 10 or 100 classes, not {len(self.classes)}')
+        if "imagenet-tar" in self.layouts and None in (self.id_pattern, self.ground_truth_classes):
+            raise ValueError('layout "imagenet-tar" needs id_pattern and ground_truth_classes')
+        if self.id_pattern is not None:
+            _check_pattern(self.id_pattern)
         return self
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 
@@ -9,12 +10,14 @@ import numpy as np
 import pytest
 import torch
 from fabricate import made_up, write_idx
+from pydantic import ValidationError
 
 from bench import registry
 from bench.data import embedded
 from bench.data.base import Images, fingerprint, load_batch, positions_of
 from bench.data.check import check_images
 from bench.data.load import load_images
+from bench.entries import DatasetEntry
 from bench.errors import BenchError
 
 WITH_SAMPLES = ["mnist", "fashionmnist", "cifar10", "cifar100", "imagenet"]
@@ -195,6 +198,7 @@ import sys
 from pathlib import Path
 from bench import registry
 from bench.data.load import load_images
+from bench.entries import DatasetEntry
 entry = registry.dataset("fashionmnist")
 for data in ("embedded", "samples"):
     load_images(entry, "test", data=data, registry_dir=registry.registry_dir())
@@ -203,3 +207,21 @@ print(sorted(heavy & set(sys.modules)))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert done.stdout.strip() == "[]", done.stderr
+
+
+WRONG_ENTRIES = {
+    "folders": ({"class_folders": ["a"]}, "class_folders must hold 10 values, one a class, not 1"),
+    "numbers": ({"ground_truth_classes": [1, 2]}, "ground_truth_classes must hold 10 values"),
+    "cifar of 3": ({"classes": ["a", "b", "c"]}, "needs 10 or 100 classes, not 3"),
+    "tar": ({"layouts": ["imagenet-tar"]}, "needs id_pattern and ground_truth_classes"),
+    "pattern": ({"id_pattern": "(["}, "id_pattern must be a regular expression"),
+    "no group": ({"id_pattern": "[0-9]+"}, "must have a group"),
+}
+
+
+@pytest.mark.parametrize("kind", WRONG_ENTRIES)
+def test_an_entry_that_cannot_be_is_refused(kind):
+    changes, expected = WRONG_ENTRIES[kind]
+    values = registry.dataset("cifar10").model_dump(mode="json")
+    with pytest.raises(ValidationError, match=expected):
+        DatasetEntry.model_validate_json(json.dumps({**values, **changes}))
