@@ -127,7 +127,6 @@ class _Run:
         self.rows.append(EpochRow(epoch + 1, rate, loss, accuracy, tested, seconds))
         self._save_state()
         write_log(self.job.beside(".csv"), self.rows)
-        write_curves(self.job.beside(".png"), self.rows, self.job.path.stem)
 
     def _steps(self, epoch: int, reporter: Reporter) -> tuple[float, float]:
         """Take the steps of one epoch; return mean loss and accuracy (percent)."""
@@ -168,7 +167,8 @@ class _Run:
         write_checkpoint(self.job.state_path, tensors, meta)
 
     def finish(self) -> Trained:
-        """Write the checkpoint, then drop the state that is no longer needed."""
+        """Write curves and checkpoint, then drop the state that is no longer needed."""
+        write_curves(self.job.beside(".png"), self.rows, self.job.path.stem)
         meta = self.job.facts | self.job.length | self.job.versions()
         meta["test_accuracy"] = _accuracy(self.net, self.test_data)
         meta["train_accuracy"] = _accuracy(self.net, self.train_data)
