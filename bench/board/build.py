@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.board.load import Submission, Unusable, find, read_samples
+from bench.board.load import WORKERS, Submission, Unusable, find, read_samples
 from bench.board.ranking import rank_intervals, separable, tie_groups
 from bench.board.rules import Rules
 from bench.board.summary import ModelSummary, summarise
@@ -19,7 +19,6 @@ from bench.resampling import resample_counts
 
 FILES_AT_ONCE = 16
 """Files whose samples are in memory together, for each of WORKERS."""
-WORKERS = 2
 
 
 @dataclass(frozen=True)

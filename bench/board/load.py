@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +23,9 @@ from bench.results.store import read_metadata
 
 SIDE_KINDS = ("extras", "clean", "perturbations")
 """Kinds of side files `<model>.<kind>.parquet`."""
+
+WORKERS = 2
+"""Threads that read files."""
 
 COLUMNS = ("attack", "sample_id", "clean_correct", "success", "status", "zero_grad")
 QUANTITIES = ("rfc", "hfe", "image_rfc", "l1", "l2", "linf")
@@ -91,19 +95,23 @@ def is_result(path: Path) -> bool:
 
 def find(folder: Path) -> tuple[list[Submission], list[Unusable]]:
     """Return every submission under `<folder>/<protocol>/<dataset>/`, sorted by path."""
-    found: list[Submission] = []
-    unusable: list[Unusable] = []
-    for path in sorted(folder.glob("*/*/*.parquet")):
-        if not is_result(path):
-            continue
-        try:
-            metadata = read_metadata(path)
-            if metadata.get("partial"):
-                raise BenchError("partial: measured on fewer samples than the protocol's")
-            found.append(Submission(path, metadata, rules_for(metadata)))
-        except BenchError as error:
-            unusable.append(Unusable(path, str(error)))
-    return found, unusable
+    paths = [path for path in sorted(folder.glob("*/*/*.parquet")) if is_result(path)]
+    with ThreadPoolExecutor(WORKERS) as pool:
+        opened = list(pool.map(_open, paths, chunksize=16))
+    return (
+        [item for item in opened if isinstance(item, Submission)],
+        [item for item in opened if isinstance(item, Unusable)],
+    )
+
+
+def _open(path: Path) -> Submission | Unusable:
+    try:
+        metadata = read_metadata(path)
+        if metadata.get("partial"):
+            raise BenchError("partial: measured on fewer samples than the protocol's")
+        return Submission(path, metadata, rules_for(metadata))
+    except BenchError as error:
+        return Unusable(path, str(error))
 
 
 @dataclass(frozen=True)
@@ -144,7 +152,7 @@ def read_samples(submission: Submission) -> Samples:
     """
     wanted = [*COLUMNS, *QUANTITIES]
     try:
-        file = pq.ParquetFile(submission.path, memory_map=True, read_dictionary=["status"])
+        file = pq.ParquetFile(submission.path, read_dictionary=["status"], pre_buffer=False)
         table = file.read(columns=wanted, use_threads=False)
         missing = set(wanted) - set(table.column_names)
         if missing:
@@ -160,7 +168,11 @@ def _arrange(table: pa.Table, rules: Rules) -> Samples:
     where, known = _places(table, attacks, ids)
     shape = (len(attacks), len(ids))
 
+    in_order = known is None and np.array_equal(where, np.arange(shape[0] * shape[1]))
+
     def spread(values: Any, empty: Any) -> Any:
+        if in_order:
+            return values.reshape(shape)
         result = np.full(shape[0] * shape[1], empty)
         result[where] = values if known is None else values[known]
         return result.reshape(shape)
