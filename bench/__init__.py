@@ -20,14 +20,16 @@ if TYPE_CHECKING:
     from bench import spectrum
     from bench.api import evaluate
     from bench.models.load import load_model
+    from bench.training import train
 
 __version__ = "0.1.0"
-__all__ = ["BenchError", "__version__", "evaluate", "load_model", "spectrum"]
+__all__ = ["BenchError", "__version__", "evaluate", "load_model", "spectrum", "train"]
 
 _LAZY = {
     "evaluate": ("bench.api", "evaluate"),
     "load_model": ("bench.models.load", "load_model"),
     "spectrum": ("bench.spectrum", None),
+    "train": ("bench.training", "train"),
 }
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from bench import registry
+from bench.calibration import choose, step_of
 from bench.data.base import Images, fingerprint, positions_of
 from bench.data.check import check_readable
 from bench.data.load import load_images
@@ -140,6 +141,11 @@ def plan(request: Request, whole_split: bool = False) -> Plan:
     known = _metadata(request, protocol, dataset, loaded, job, images, pool, ids, reasons)
     place = Store(result_path(folder, protocol.name, dataset.name, known["model"], bool(reasons)))
     identity = {key: known[key] for key in IDENTITY}
+    if not whole_split:
+        kept = None if request.overwrite else place.noted("step")
+        choice = choose(job, ids, known["weights_sha256"], kept)
+        job = replace(job, step=step_of(job, choice, ids))
+        known["step"] = choice.describe()
     return Plan(
         request,
         entry,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,15 @@ from bench import registry
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 MODEL = "fashionmnist-local-conv-relu"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A cache folder of the tests' own."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("cache")
+        patch.setenv("BENCH_CACHE", str(folder))
+        yield folder
 
 
 @pytest.fixture(scope="session")

@@ -65,8 +65,9 @@ LAYERS = {  # part of the package -> parts that it may import
         "attacks", "data", "entries", "errors", "memory", "metrics", "spectrum", "models",
     },
     "results": {"entries", "errors", "metrics", "registry"},
+    "calibration": {"attacks", "errors", "evaluation", "results"},
     "planning": {
-        "registry", "data", "entries", "errors", "evaluation", "models", "results", "attacks",
+        "calibration", "registry", "data", "entries", "errors", "evaluation", "models", "results", "attacks",
     },
     "engines": {"evaluation", "planning", "results", "errors"},
     "clean": {"data", "engines", "evaluation", "memory", "planning", "results", "errors"},

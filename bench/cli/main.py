@@ -12,6 +12,7 @@ from typer.exceptions import TyperException
 from bench import __version__
 from bench.cli.eval import evaluate
 from bench.cli.list import list_entries
+from bench.cli.train import train
 from bench.errors import BenchError
 
 app = typer.Typer(
@@ -23,6 +24,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("eval")(evaluate)
+app.command("train")(train)
 app.command("list")(list_entries)
 
 INTERRUPTED = 130

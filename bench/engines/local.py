@@ -45,7 +45,8 @@ def run(plan: Plan, progress: Progress) -> None:
     todo = {attack: plan.missing(attack) for attack in plan.attacks}
     if not any(todo.values()) and not plan.store.blocks.exists():
         return
-    plan.store.begin({**plan.identity, "started": plan.metadata["started"]})
+    notes = {key: plan.metadata[key] for key in ("started", "step")}
+    plan.store.begin({**plan.identity, **notes})
     for attack, blocks in todo.items():
         total = len(plan.sample_ids)
         progress.begin(attack, total, total - sum(len(block) for block in blocks))
@@ -70,7 +71,7 @@ def finish(plan: Plan) -> None:
         order,
         {
             **plan.metadata,
-            "started": plan.store.started() or plan.metadata["started"],
+            "started": plan.store.noted("started") or plan.metadata["started"],
             "ended": now(),
             "present": present,
             "complete": all(present[a] >= expected[a] for a in order),

@@ -16,6 +16,7 @@ from bench import registry
 from bench.entries import DatasetEntry, ModelEntry
 from bench.errors import BenchError
 from bench.models.checkpoint import load_weights, read_checkpoint
+from bench.models.collapse import collapse
 from bench.models.nets import build_net
 
 if TYPE_CHECKING:
@@ -94,7 +95,8 @@ def load_model(
 
     Returns:
         A module from (B, C, H, W) float images in [0, 1] to (B, classes) logits; eval mode,
-        parameters frozen, normalisation inside.
+        parameters frozen, normalisation inside. A net without nonlinearity comes collapsed
+        to the one affine map that it is.
 
     Raises:
         BenchError: unknown name, or weights that are missing, damaged or of another model.
@@ -143,6 +145,8 @@ def load(
         state_dict_sha256=state_dict_sha256(module),
     )
     n_params = sum(p.numel() for p in module.parameters())
+    if entry.net is not None and not entry.net.relu:
+        module = collapse(module.eval().requires_grad_(False), config["input_size"])
     wrapped = OnUnitImages(module, config["mean"], config["std"]) if config["mean"] else module
     wrapped = wrapped.eval().requires_grad_(False).to(device)
     return LoadedModel(

@@ -51,7 +51,8 @@ class CleanStore:
 
     def started(self) -> str | None:
         """Return when the work on the present blocks began."""
-        return self._store.started()
+        value = self._store.noted("started")
+        return None if value is None else str(value)
 
     def unmerged(self) -> bool:
         """Return whether there are blocks that the finished file does not have yet."""

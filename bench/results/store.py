@@ -84,7 +84,8 @@ class Store:
         """Claim the place for a run's blocks, if an earlier one of the same identity has not.
 
         Args:
-            identity: the run's value of each key of `IDENTITY`, and "started" (ISO time).
+            identity: the run's value of each key of `IDENTITY`, and what else is to be
+                remembered until the run is finished ("started", "step").
         """
         marker = self.blocks / "identity.json"
         if not marker.exists():
@@ -99,11 +100,10 @@ class Store:
             path.unlink(missing_ok=True)
         shutil.rmtree(self.blocks, ignore_errors=True)
 
-    def started(self) -> str | None:
-        """Return when the work on the present blocks began (ISO time), if any."""
+    def noted(self, key: str) -> Any:
+        """Return what the unfinished run noted under a key (as "started"), None if nothing."""
         marker = self.blocks / "identity.json"
-        value = _read_json(marker).get("started") if marker.exists() else None
-        return str(value) if value is not None else None
+        return _read_json(marker).get(key) if marker.exists() else None
 
     def present(self, attack: str, perturbations: bool = False) -> set[int]:
         """Return the sample ids that this attack is finished for.

@@ -1,0 +1,83 @@
+"""The calibrated model step of a run, remembered so that a restart makes the same choice.
+
+A choice comes from a clock, and another choice rounds differently. So it is kept beside the blocks
+of an unfinished run, and in the user's cache for a run that starts anew on the same machine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bench.attacks.calibrate import StepChoice, calibrate, prepare
+from bench.attacks.step import GradientStep
+from bench.errors import BenchError
+from bench.evaluation import Job
+from bench.results.files import atomic
+
+
+def cache_dir() -> Path:
+    """Return the user's cache folder: BENCH_CACHE, else frequency-bench in XDG's cache."""
+    if "BENCH_CACHE" in os.environ:
+        return Path(os.environ["BENCH_CACHE"])
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(base) / "frequency-bench"
+
+
+def choose(job: Job, ids: tuple[int, ...], weights_sha256: str, kept: Any = None) -> StepChoice:
+    """Return how the job's model is to take its steps.
+
+    Args:
+        job: model and data.
+        ids: ids to be measured; the first batch of them is the probe.
+        weights_sha256: identifies the model.
+        kept: the description of an unfinished run's choice, if there is one.
+    """
+    if kept is not None:
+        return StepChoice(**kept)
+    if not any(spec.implementation == "bench" for spec in job.attacks.values()):
+        return StepChoice()
+    some = ids[: job.batch_size]
+    path = cache_dir() / "steps" / f"{_key(job, len(some), weights_sha256)}.json"
+    found = _read(path)
+    if found is not None:
+        return found
+    choice = calibrate(job.model, job.load(some), job.labels(some))
+    try:
+        with atomic(path) as temporary:
+            temporary.write_text(json.dumps(choice.describe()))
+    except BenchError:
+        pass  # a cache that can't be written costs the next run a calibration
+    return choice
+
+
+def step_of(job: Job, choice: StepChoice, ids: tuple[int, ...]) -> GradientStep:
+    """Return the job's model step as chosen."""
+    return prepare(job.model, choice, job.load(ids[:1]))
+
+
+def _key(job: Job, batch: int, weights_sha256: str) -> str:
+    device = job.device
+    where = torch.cuda.get_device_name(device) if device.type == "cuda" else os.uname().machine
+    parts = [
+        job.model_name,
+        weights_sha256,
+        batch,
+        where,
+        torch.backends.cpu.get_cpu_capability(),
+        torch.get_num_threads(),
+        torch.__version__,
+    ]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
+
+
+def _read(path: Path) -> StepChoice | None:
+    try:
+        return StepChoice(**json.loads(path.read_text()))
+    except (OSError, ValueError, TypeError):
+        return None
