@@ -67,9 +67,9 @@ function withBar(values, digits, end, white) {
 }
 const mid = (m) => (m.rank ? m.rank[0] + m.rank[1] / 1e6 : NaN);
 const COLUMNS = [
-  { key: "model", title: "Model", className: "model", value: (m) => m.name, cell: modelCell },
   { key: "rank", title: "Rank", value: (m) => (m.rank ? mid(m) * 1e6 + num(m.attacks[table().primary].rfc[0]) : NaN), cell: (m) => make("td", { text: m.rank ? (m.rank[0] === m.rank[1] ? String(m.rank[0]) : `${m.rank[0]}–${m.rank[1]}`) : "–" }) },
   { key: "tie", title: "Tie", className: "text", value: (m) => (m.group ? m.group.padStart(4) : ""), cell: (m) => make("td", { className: "text", text: m.group || "–" }) },
+  { key: "model", title: "Model", className: "model", value: (m) => m.name, cell: modelCell },
   { key: "rfc", title: "RFC", value: (m) => num(attackOf(m).rfc[0]), cell: (m) => withBar(attackOf(m).rfc, 3, 1, table().white) },
   { key: "hfe", title: "HFE", value: (m) => num(attackOf(m).hfe[0]), cell: (m) => interval(attackOf(m).hfe, 3) },
   { key: "hfx", title: "HFX", value: (m) => num(attackOf(m).hfx[0]), cell: (m) => interval(attackOf(m).hfx, 3) },
@@ -77,8 +77,7 @@ const COLUMNS = [
   { key: "clean", title: "Clean acc. %", value: (m) => num(m.clean[0]), cell: (m) => interval(m.clean, 1, 100) },
   { key: "success", title: "Success %", value: (m) => num(attackOf(m).success[0]), cell: (m) => interval(attackOf(m).success, 1, 100) },
   { key: "norm", title: () => `Median ${{ l1: "L1", l2: "L2", linf: "Linf" }[table().attacks[state.attack].norm]}`, value: (m) => num(attackOf(m).norm[0]), cell: normCell },
-  { key: "family", title: "Family", className: "text", value: (m) => m.family, cell: familyCell },
-  { key: "type", title: "Type", className: "text", value: (m) => m.type, cell: (m) => make("td", { className: "text", text: m.type }) },
+  { key: "family", title: "Family, type", className: "text", value: (m) => m.family, cell: familyCell },
   { key: "params", title: "Params", value: (m) => (m.params === null ? NaN : m.params), cell: (m) => make("td", { text: params(m.params) }) },
   { key: "verified", title: "Verified", className: "text", value: (m) => m.verified, cell: (m) => make("td", { className: "text", text: m.verified || "–" }) },
   { key: "flags", title: "Flags, reasons", className: "text", value: (m) => m.flags.length + m.reasons.length, cell: flagCell },
@@ -93,8 +92,7 @@ function modelCell(m) {
 function familyCell(m) {
   const dot = make("span", { className: "swatch" });
   dot.style.background = familyColours(table())[m.family];
-  const cell = make("td", { className: "text" }, dot, ` ${m.family}`);
-  return cell;
+  return make("td", { className: "text" }, dot, ` ${m.family}`, make("small", { text: m.type }));
 }
 function normCell(m) {
   const [mean, low, high] = attackOf(m).norm;
