@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bench.entries import Net
-from bench.models import frequency
+from bench.models import fourier_basis, frequency
 from bench.models.layers import CircularConv2d, LocallyConnected2d, readout
 from bench.models.nets import build_net
 
@@ -139,7 +139,7 @@ def test_readout_is_a_linear_layer_on_flattened_features() -> None:
 def test_spectrum_keeps_energy_and_is_invertible(size: tuple[int, int]) -> None:
     x = images(*size, 3, 2).double()
     spectrum = frequency.analyse(x)
-    leaving = spectrum * frequency.leave_factor(size, x.dtype, x.device)
+    leaving = spectrum * fourier_basis.leave_factor(size, x.dtype, x.device)
     torch.testing.assert_close((spectrum * leaving).sum(), (x * x).sum())
     torch.testing.assert_close(frequency.synthesise(leaving, size), x)
 
@@ -148,7 +148,7 @@ def test_spectrum_keeps_energy_and_is_invertible(size: tuple[int, int]) -> None:
 def test_spectrum_holds_the_values_of_numpy_fft(size: tuple[int, int]) -> None:
     x = images(*size).double()
     spectrum = frequency.analyse(x[:, :, None, None])
-    scaled = spectrum * frequency.kernel_factor(size, x.dtype, x.device)
+    scaled = spectrum * fourier_basis.kernel_factor(size, x.dtype, x.device)
     found = np.sort(np.hypot(*scaled[:, 0, :, 0].T.numpy()))
     # each frequency of a real image once: drop one of every pair (k, -k)
     full = np.abs(np.fft.fft2(x.numpy()))
@@ -221,6 +221,22 @@ def test_kept_transform_is_used_while_frozen(monkeypatch: pytest.MonkeyPatch) ->
     for _ in range(3):
         layer(x).sum().backward()
     assert len(calls) == 1
+
+
+def test_what_is_kept_in_inference_mode_serves_gradients() -> None:
+    fourier_basis.basis.cache_clear()
+    fourier_basis.kernel_factor.cache_clear()
+    layer = circular(3, (8, 8), (8, 8)).requires_grad_(False)
+    x = images(2, 3, 8, 8)
+    with torch.inference_mode():
+        before = layer(x)
+    z = x.clone().requires_grad_()
+    assert torch.equal(layer(z).detach(), before)
+    layer(z).sum().backward()
+    learning = circular(3, (8, 8), (8, 8))
+    learning(x).sum().backward()
+    assert z.grad is not None
+    assert learning.weight.grad is not None
 
 
 def test_weights_thawed_after_freezing_are_learned_again() -> None:

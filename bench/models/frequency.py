@@ -13,91 +13,26 @@ They are inverse to each other up to `leave_factor`, which a layer puts into its
 
 from __future__ import annotations
 
-import functools
 import math
 from typing import Any
 
 import torch
 from torch import Tensor
 
-Size = tuple[int, int]
-
-
-def _counts(n: int) -> Size:
-    """Return how many of the frequencies 0 .. n // 2 have no sine, and how many have one."""
-    return 2 - n % 2, (n - 1) // 2
-
-
-def frequencies(size: Size) -> int:
-    """Return F, the number of frequencies of the spectrum of an image of that size."""
-    (rs, rp), (cs, cp) = _counts(size[0]), _counts(size[1])
-    return rs * cs + rs * cp + rp * cs + 2 * rp * cp
-
-
-@functools.lru_cache(maxsize=64)
-def basis(n: int, taps: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Return the orthonormal real Fourier basis on the positions that a kernel covers.
-
-    Args:
-        n: length of the axis.
-        taps: kernel size; its middle (the left one of two) lies at position 0.
-
-    Returns:
-        (n, taps): cosines of the frequencies without a sine, cosines of the others, their sines.
-    """
-    single, pairs = _counts(n)
-    position = torch.arange(taps, dtype=torch.float64) - (taps - 1) // 2
-    return _rows(n, single, pairs, position).to(device=device, dtype=dtype)
-
-
-@functools.lru_cache(maxsize=64)
-def image_basis(n: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Return the orthonormal real Fourier basis (n, n) on the positions 0 .. n - 1."""
-    single, pairs = _counts(n)
-    position = torch.arange(n, dtype=torch.float64)
-    return _rows(n, single, pairs, position).to(device=device, dtype=dtype)
-
-
-def _rows(n: int, single: int, pairs: int, position: Tensor) -> Tensor:
-    alone = torch.tensor([0.0, n / 2][:single], dtype=torch.float64)
-    paired = torch.arange(1, pairs + 1, dtype=torch.float64)
-    turn = 2 * math.pi / n
-    rows = [
-        math.sqrt(1 / n) * torch.cos(turn * torch.outer(alone, position)),
-        math.sqrt(2 / n) * torch.cos(turn * torch.outer(paired, position)),
-        math.sqrt(2 / n) * torch.sin(turn * torch.outer(paired, position)),
-    ]
-    return torch.cat(rows)
-
-
-@functools.lru_cache(maxsize=64)
-def leave_factor(size: Size, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Return (F, 1, 1, 1): what the spectrum is multiplied with before `synthesise` inverts."""
-    return _by_kind(size, 1.0, 1.0, 0.5).to(device=device, dtype=dtype)
-
-
-@functools.lru_cache(maxsize=64)
-def kernel_factor(size: Size, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Return (F, 1, 1, 1): spectrum of a kernel -> its unnormalised discrete Fourier transform."""
-    root = math.sqrt(size[0] * size[1])
-    return _by_kind(size, root, root / math.sqrt(2), root / 2).to(device=device, dtype=dtype)
-
-
-def _by_kind(size: Size, alone: float, one_axis: float, both_axes: float) -> Tensor:
-    (rs, rp), (cs, cp) = _counts(size[0]), _counts(size[1])
-    counts = torch.tensor([rs * cs, rs * cp + rp * cs, 2 * rp * cp])
-    values = torch.tensor([alone, one_axis, both_axes], dtype=torch.float64)
-    return values.repeat_interleave(counts)[:, None, None, None]
+from bench.models.fourier_basis import (
+    Size,
+    basis,
+    counts,
+    frequencies,
+    kernel_factor,
+    kinds,
+    leave_factor,
+)
 
 
 def _views(spectrum: Tensor, size: Size) -> tuple[Tensor, ...]:
-    """Return the parts of a spectrum (F, B, 2, C) by kind, each (rows, columns, B, 2, C).
-
-    The kinds: neither axis has a sine; only columns; only rows; both, with the sum and with the
-    difference of the two axes' phases.
-    """
-    (rs, rp), (cs, cp) = _counts(size[0]), _counts(size[1])
-    shapes = [(rs, cs), (rs, cp), (rp, cs), (rp, cp), (rp, cp)]
+    """Return the parts of a spectrum (F, B, 2, C) by kind, each (rows, columns, B, 2, C)."""
+    shapes = kinds(size)
     parts = torch.split(spectrum, [rows * columns for rows, columns in shapes])
     tail = spectrum.shape[1:]
     return tuple(p.view(*s, *tail) for p, s in zip(parts, shapes, strict=True))
@@ -105,8 +40,8 @@ def _views(spectrum: Tensor, size: Size) -> tuple[Tensor, ...]:
 
 def _blocks(products: Tensor) -> list[list[Tensor]]:
     """Return 3 x 3 blocks (cosines alone, cosines, sines) of (H, W, B, C)."""
-    rows = [_counts(products.shape[0])[i] for i in (0, 1, 1)]
-    columns = [_counts(products.shape[1])[i] for i in (0, 1, 1)]
+    rows = [counts(products.shape[0])[i] for i in (0, 1, 1)]
+    columns = [counts(products.shape[1])[i] for i in (0, 1, 1)]
     return [list(torch.split(part, columns, dim=1)) for part in torch.split(products, rows)]
 
 
@@ -192,17 +127,14 @@ class _Synthesise(torch.autograd.Function):
 
 def analyse(x: Tensor) -> Tensor:
     """Return the spectrum (F, B, 2, C) of images (H, W, B, C)."""
-    height, width = x.shape[:2]
-    rows = image_basis(height, x.dtype, x.device)
-    columns = image_basis(width, x.dtype, x.device)
+    rows, columns = (basis(n, 0, n, x.dtype, x.device) for n in x.shape[:2])
     out: Tensor = _Analyse.apply(x, rows, columns)
     return out
 
 
 def synthesise(spectrum: Tensor, size: Size) -> Tensor:
     """Return images (H, W, B, C) of a spectrum (F, B, 2, C) that has its `leave_factor`."""
-    rows = image_basis(size[0], spectrum.dtype, spectrum.device)
-    columns = image_basis(size[1], spectrum.dtype, spectrum.device)
+    rows, columns = (basis(n, 0, n, spectrum.dtype, spectrum.device) for n in size)
     out: Tensor = _Synthesise.apply(spectrum, rows, columns)
     return out
 
@@ -215,9 +147,10 @@ def kernel_matrix(weight: Tensor, size: Size, *, leave: bool) -> Tensor:
         size: (H, W) of the image.
         leave: include `leave_factor`, because `synthesise` comes next.
     """
-    out_channels, in_channels, kh, kw = weight.shape
+    out_channels, in_channels, *taps = weight.shape
     kind = (weight.dtype, weight.device)
-    rows, columns = basis(size[0], kh, *kind), basis(size[1], kw, *kind)
+    # the kernel's middle, the left one of two, lies at position 0
+    rows, columns = (basis(n, -((k - 1) // 2), k, *kind) for n, k in zip(size, taps, strict=True))
     spectrum: Tensor = _Analyse.apply(weight.permute(2, 3, 1, 0), rows, columns)
     factor = kernel_factor(size, *kind)
     if leave:

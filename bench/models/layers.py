@@ -72,8 +72,9 @@ class CircularConv2d(nn.Module):
         # compared by value: a version counter misses changes through `.data`
         if kept is not None and _same(kept[0], self.weight):
             return kept[1]
-        matrix = frequency.kernel_matrix(self.weight, self.image_size, leave=leave)
-        self._frozen[leave] = (self.weight.detach().clone(), matrix)
+        with torch.inference_mode(False):  # what is kept must serve gradients too
+            matrix = frequency.kernel_matrix(self.weight, self.image_size, leave=leave)
+            self._frozen[leave] = (self.weight.detach().clone(), matrix)
         return matrix
 
     def _padded(self, x: Tensor) -> Tensor:

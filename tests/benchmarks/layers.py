@@ -124,6 +124,9 @@ def compare_nets(
     y = torch.randint(10, (options.batch,))
     for relu in (False, True):
         for kind, make in (("training", training_step), ("attack", attack_step)):
+            name = f"deep {family}{' ReLU' if relu else ''}"
+            if options.only not in f"{name}, {kind}":
+                continue
             nets = {
                 "plain": plain(options.size, options.channels, relu),
                 "ours": ours(family, options.size, options.channels, relu),
@@ -132,7 +135,7 @@ def compare_nets(
             best = side_by_side(steps, options.rounds, options.seconds)
             rows.append(
                 [
-                    f"deep {family}{' ReLU' if relu else ''}",
+                    name,
                     kind,
                     f"{1e3 * best['plain']:.0f}",
                     f"{1e3 * best['ours']:.1f}",
@@ -287,6 +290,7 @@ def main() -> None:
     parser.add_argument("--channels", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=12, help="per comparison")
+    parser.add_argument("--only", default="", help='as "ReLU, training": these nets and steps only')
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
