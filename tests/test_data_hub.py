@@ -147,6 +147,7 @@ def test_offline_and_unreachable_are_one_clear_line(cache, monkeypatch):
         closed.bind(("127.0.0.1", 0))
         address = f"http://127.0.0.1:{closed.getsockname()[1]}"
     monkeypatch.setattr(constants, "ENDPOINT", address)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
     for data in ("hub", None):
         with pytest.raises(
             BenchError, match=r"an answer from http://127.*refused.*--data samples"
@@ -206,6 +207,7 @@ def write_repository(root, entry, pixels, labels, names=None):
 
 def ask(address, home, cases):
     env = {**os.environ, "HF_ENDPOINT": address, "HF_HOME": str(home), "HF_HUB_OFFLINE": "0"}
+    env |= {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
     for name in ("HF_HUB_CACHE", "HF_DATASETS_CACHE", "HF_DATASETS_OFFLINE", "HF_TOKEN"):
         env.pop(name, None)
     done = subprocess.run(

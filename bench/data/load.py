@@ -140,7 +140,9 @@ def from_path(path: Path, entry: DatasetEntry, split: str) -> Images:
             looked for.
     """
     if not path.exists():
-        raise BenchError(f"expected a folder with {entry.title}, found nothing at {path}")
+        raise BenchError(
+            f"expected a folder with {entry.title}, found nothing at {path}; check --data-dir"
+        )
     layouts = [LAYOUTS[name] for name in entry.layouts]
     try:
         for layout in layouts:
@@ -151,5 +153,6 @@ def from_path(path: Path, entry: DatasetEntry, split: str) -> Images:
         raise BenchError(f"expected readable data, got {one_line(error)}; check {path}") from None
     looked_for = "; or ".join(layout.expects(entry, split) for layout in layouts)
     raise BenchError(
-        f"expected the {split} split of {entry.title}: {looked_for}; found none of it in {path}"
+        f"expected the {split} split of {entry.title}: {looked_for}; found none of it in {path}; "
+        "check --data-dir"
     )
