@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bench.attacks.base import Attack
+from bench.attacks.brendel_bethge import L2BrendelBethge, LinfBrendelBethge
 from bench.attacks.foolbox_reference import FoolboxBrendelBethge, FoolboxPGD
 from bench.attacks.pgd import LinfPGD, LpPGD
 from bench.entries import AttackSpec
@@ -12,6 +13,8 @@ ATTACKS: dict[tuple[str, str, str], type[Attack]] = {
     ("pgd", "linf", "bench"): LinfPGD,
     ("pgd", "l2", "bench"): LpPGD,
     ("pgd", "l1", "bench"): LpPGD,
+    ("brendel-bethge", "linf", "bench"): LinfBrendelBethge,
+    ("brendel-bethge", "l2", "bench"): L2BrendelBethge,
     ("pgd", "linf", "foolbox"): FoolboxPGD,
     ("pgd", "l2", "foolbox"): FoolboxPGD,
     ("pgd", "l1", "foolbox"): FoolboxPGD,
@@ -32,8 +35,6 @@ def build(spec: AttackSpec) -> Attack:
             "residue in the spectrum, and no implementation here draws it; remove the key"
         )
     key = (spec.algorithm, spec.norm, spec.implementation)
-    # until this project's own implementations exist, foolbox's stand in
-    key = key if key in ATTACKS else (spec.algorithm, spec.norm, "foolbox")
     if key not in ATTACKS:
         known = ", ".join(" ".join(k) for k in sorted(ATTACKS))
         raise BenchError(f"expected one of the attacks {known}, got {' '.join(key)} in a protocol")
