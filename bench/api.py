@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.engines.local import Progress, Silent, run
-from bench.planning import Plan, Request, plan
+from bench.planning import Plan, plan
+from bench.request import Request
 from bench.results.store import read_rows
 
 if TYPE_CHECKING:

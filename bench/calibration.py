@@ -17,7 +17,7 @@ import torch
 from bench.attacks.calibrate import StepChoice, calibrate, prepare
 from bench.attacks.step import GradientStep
 from bench.errors import BenchError
-from bench.evaluation import Job
+from bench.job import Job
 from bench.results.files import atomic
 
 

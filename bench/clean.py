@@ -16,9 +16,11 @@ import torch
 
 from bench.data.base import positions_of
 from bench.engines.local import Progress, Silent
-from bench.evaluation import Job, block_samples
+from bench.evaluation import block_samples
+from bench.job import Job
 from bench.memory import in_parts
-from bench.planning import Plan, Request, plan
+from bench.planning import Plan, plan
+from bench.request import Request
 from bench.results.clean import CleanStore
 from bench.results.provenance import now
 

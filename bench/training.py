@@ -14,7 +14,7 @@ from bench.errors import BenchError
 from bench.models.job import Job, Split, Trained
 from bench.models.train import Reporter
 from bench.models.train import train as train_job
-from bench.planning import choose_device
+from bench.request import choose_device
 
 
 class Announcer(Reporter):

@@ -51,7 +51,7 @@ def test_eighteen_of_twenty_samples_are_right_and_logits_are_timms(
     import timm
 
     from bench.clean import evaluate_clean
-    from bench.planning import Request
+    from bench.request import Request
 
     rows = evaluate_clean(Request(model=NAME, weights=weights, data="samples", output=tmp_path))
     assert (rows["label_rank"] == 0).sum() == 18

@@ -12,7 +12,7 @@ from bench.errors import BenchError
 
 if TYPE_CHECKING:
     from bench.entries import ModelEntry
-    from bench.planning import Request
+    from bench.request import Request
 
 Texts = list[str]
 
@@ -94,7 +94,7 @@ def evaluate(
     if "clean" in attacks and len(attacks) > 1:
         raise BenchError("expected --attack clean alone, got other attacks with it; run it apart")
     size = _batch_size(batch_size)
-    from bench.planning import Request
+    from bench.request import Request
 
     for place, entry in enumerate(entries):
         if len(entries) > 1:

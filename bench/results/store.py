@@ -28,7 +28,7 @@ from bench.results.files import atomic
 from bench.results.tables import extras_table, merge_extras, perturbations_table, rows_table
 
 if TYPE_CHECKING:
-    from bench.evaluation import Block
+    from bench.rows import Block
 
 EXAMPLES = 4
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 from bench.results import schema
 
 if TYPE_CHECKING:
-    from bench.evaluation import Block
+    from bench.rows import Block
 
 
 def rows_table(block: Block, constants: Mapping[str, str]) -> pa.Table:

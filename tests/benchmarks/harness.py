@@ -24,7 +24,8 @@ from tabulate import tabulate
 
 import bench.attacks.run as judged
 from bench.engines.local import Silent, run
-from bench.planning import Plan, Request, plan
+from bench.planning import Plan, plan
+from bench.request import Request
 
 
 class Clock(Silent):

@@ -1,0 +1,88 @@
+"""The metadata of a run: what its result file says of its making."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from bench.data.base import Images, fingerprint, positions_of
+from bench.entries import AttackSpec, DatasetEntry, Protocol
+from bench.job import Job
+from bench.models.load import LoadedModel
+from bench.results.provenance import commit, now, versions
+from bench.results.schema import VERSION
+
+
+def describe(
+    protocol: Protocol,
+    dataset: DatasetEntry,
+    loaded: LoadedModel,
+    job: Job,
+    images: Images,
+    pool: Sequence[int],
+    ids: Sequence[int],
+    reasons: Sequence[str],
+) -> dict[str, Any]:
+    entry, weights = loaded.entry, loaded.weights
+    name = entry.name + ("@random" if weights.kind == "random" else "")
+    # a transformed set is large: a limited run fingerprints what it reads of it
+    read = ids[:1] if dataset.transform and len(ids) < len(pool) else pool
+    digest = fingerprint(images, [int(p) for p in positions_of(images, read)])
+    spec: dict[str, AttackSpec] = dict(protocol.attacks)
+    return {
+        "schema_version": VERSION,
+        "protocol": protocol.name,
+        "protocol_hash": protocol.hash(dataset.name),
+        "protocol_text": protocol.model_dump(mode="json", exclude={"selection"}),
+        "attacks": {key: value.model_dump(mode="json") for key, value in spec.items()},
+        "model": name,
+        "dataset": dataset.name,
+        "family": entry.family,
+        "type": entry.type,
+        "entry": entry.model_dump(mode="json", exclude_none=True),
+        "input_shape": list(loaded.input_shape),
+        "native_size": dataset.native_size,
+        "preprocessing": {k: _plain(v) for k, v in loaded.preprocessing.items()},
+        "n_params": loaded.n_params,
+        "weights": {
+            "kind": weights.kind,
+            "where": weights.where,
+            "file_sha256": weights.file_sha256,
+            "state_dict_sha256": weights.state_dict_sha256,
+            "url": entry.weights.url if entry.weights else None,
+            "revision": entry.weights.revision if entry.weights else None,
+        },
+        "weights_sha256": weights.sha256,
+        "control": weights.kind == "random",
+        "seed": job.seed,
+        "protocol_seed": protocol.seed,
+        "device": _device_name(job.device),
+        "numerics": {
+            "dtype": "float32",
+            "matmul_precision": torch.get_float32_matmul_precision(),
+            "tf32_matmul": torch.backends.cuda.matmul.allow_tf32,
+            "tf32_cudnn": torch.backends.cudnn.allow_tf32,
+            "threads": torch.get_num_threads(),
+        },
+        "batch_size": job.batch_size,
+        "versions": versions(),
+        "git": commit(),
+        "data": {"source": images.source, "fingerprint": digest, "fingerprint_of": len(read)},
+        "data_fingerprint": digest,
+        "expected": {attack: len(ids) for attack in protocol.attacks},
+        "partial": bool(reasons),
+        "partial_reasons": list(reasons),
+        "started": now(),
+    }
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _device_name(device: torch.device) -> str:
+    if device.type == "cuda":
+        return f"cuda: {torch.cuda.get_device_name(device)}"
+    return f"cpu: {torch.backends.cpu.get_cpu_capability()}"
