@@ -75,6 +75,9 @@ def evaluate(
     save_perturbations: Annotated[
         bool, typer.Option("--save-perturbations", help="Also write every perturbation.")
     ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Time a few steps, print what it will cost, stop.")
+    ] = False,
     offline: Annotated[bool, typer.Option("--offline", help="Never ask the network.")] = False,
 ) -> None:
     """Evaluate models: attack, measure the perturbations' spectra, write Parquet, show a table.
@@ -99,7 +102,8 @@ def evaluate(
     for place, entry in enumerate(entries):
         if len(entries) > 1:
             sys.stderr.write(f"[{place + 1}/{len(entries)}] {entry}\n")
-        _one(
+        run = _cost if dry_run else _one
+        run(
             Request(
                 model=entry,
                 dataset=dataset,
@@ -147,6 +151,15 @@ def _batch_size(text: str) -> int | None:
     if not text.isdigit() or int(text) < 1:
         raise BenchError(f"expected --batch-size auto or a number of at least 1, got {text!r}")
     return int(text)
+
+
+def _cost(request: Request) -> None:
+    if request.attacks == ("clean",):
+        raise BenchError("expected attacks of the protocol for --dry-run, got clean; leave one out")
+    from bench.cli.summary import cost_table
+    from bench.cost import cost_of
+
+    sys.stdout.write(cost_table(cost_of(request)))
 
 
 def _one(request: Request) -> None:

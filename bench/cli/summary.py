@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from tabulate import tabulate
@@ -12,6 +13,7 @@ from bench.stats import Interval, mean_interval, median_norm, proportion_interva
 if TYPE_CHECKING:
     import pandas as pd
 
+    from bench.cost import Cost
     from bench.planning import Plan
 
 
@@ -83,3 +85,27 @@ def clean_summary(found: pd.DataFrame) -> str:
             f"  ({right} of {len(found)})"
         )
     return "\n".join(lines) + "\n"
+
+
+def cost_table(cost: Cost) -> str:
+    """Return the table of `--dry-run`."""
+    lines = [
+        {
+            "attack": each.attack,
+            "samples": f"{each.attacked} of {each.samples}",
+            "steps": each.steps,
+            "passes": f"{each.passes:,}",
+            "ms/step": f"{1000 * each.seconds_per_step:.1f}",
+            "hours": f"{each.seconds / 3600:.3f}",
+            "RFC +-": "-" if math.isnan(each.rfc_half_width) else f"{each.rfc_half_width:.3f}",
+        }
+        for each in cost.attacks
+    ]
+    return (
+        f"{cost.model}: clean accuracy of the first batch {100 * cost.accuracy:.1f} %, batch size "
+        f"{cost.batch_size}, peak memory {cost.memory_bytes / 2**30:.2f} GiB\n"
+        + tabulate(lines, headers="keys", disable_numparse=True, stralign="right")
+        + f"\nabout {cost.seconds / 3600:.2f} hours in all; minimal attacks may end sooner, as "
+        "samples that have converged leave. RFC +-: half of the expected 95 % interval.\n"
+        "Nothing was run and nothing written.\n"
+    )
