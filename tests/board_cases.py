@@ -1,6 +1,6 @@
 """Made-up submissions that are right in themselves, written without the code under test.
 
-Perturbations are filtered noise on smooth images; every column is worked out with numpy. So
+Perturbations are filtered noise on the embedded images; every column is worked out with numpy. So
 `bench check` must find nothing wrong, and the order of the models' RFC is known: it follows from
 the slope of the filter.
 """
@@ -11,6 +11,7 @@ import hashlib
 import json
 import zlib
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -99,52 +100,57 @@ def spectral(delta: Array) -> dict[str, Array]:
     }
 
 
-def images(count: int = 1000) -> Array:
-    """Return (count, 28, 28) smooth float32 images in [0, 1], the same for every model."""
-    rng = np.random.default_rng(99)
-    values = noise(rng, count, 1.6)
-    low, high = values.min(axis=(1, 2), keepdims=True), values.max(axis=(1, 2), keepdims=True)
-    return ((values - low) / (high - low)).astype(np.float32)
+@cache
+def truth() -> tuple[Array, Array]:
+    """Return the 1000 images (N, 28, 28), float32 in [0, 1], and their labels."""
+    found = pq.read_table(registry.registry_dir() / "data/fashionmnist-test-first1000.parquet")
+    pixels = np.frombuffer(b"".join(found["pixels"].to_pylist()), dtype=np.uint8)
+    return (pixels.reshape(-1, SIZE, SIZE) / 255).astype(np.float32), found["label"].to_numpy()
 
 
-def perturb(rng: np.random.Generator, case: Case, attack: str, x: Array) -> Array:
-    """Return float32 perturbations of images (N, 28, 28) that keep budget and box."""
-    raw = noise(rng, len(x), case.slope)
-    if attack.startswith("bb"):
-        raw *= case.scale * rng.lognormal(0, 0.4, size=(len(x), 1, 1))
-    elif attack == "pgd-linf":
-        raw *= BUDGETS[attack] / np.abs(raw).max(axis=(1, 2), keepdims=True)
-    elif attack == "pgd-l1":
-        raw *= BUDGETS[attack] / np.abs(raw).sum(axis=(1, 2), keepdims=True)
-    else:
-        raw *= BUDGETS[attack]
-    adversarial = np.clip(x + raw.astype(np.float32), 0, 1).astype(np.float32)
-    return adversarial - x
+@cache
+def image_rfc() -> Array:
+    """Return the RFC of these images."""
+    return spectral(truth()[0].astype(np.float64))["rfc"]
+
+
+def sized(rng: np.random.Generator, case: Case, attack: str, raw: Array) -> Array:
+    """Return unit-L2 perturbations (N, 28, 28) with the size that an attack gives them."""
+    if attack == "bb-linf":
+        size = 0.02 * case.scale * rng.lognormal(0, 0.2, size=(len(raw), 1, 1))
+        return raw * size / np.abs(raw).max(axis=(1, 2), keepdims=True)
+    if attack == "bb-l2":
+        return raw * case.scale * rng.lognormal(0, 0.4, size=(len(raw), 1, 1))
+    if attack == "pgd-linf":
+        return raw * BUDGETS[attack] / np.abs(raw).max(axis=(1, 2), keepdims=True)
+    if attack == "pgd-l1":
+        return raw * BUDGETS[attack] / np.abs(raw).sum(axis=(1, 2), keepdims=True)
+    return raw * BUDGETS[attack]
 
 
 def rows(case: Case) -> dict[str, Array]:
-    """Return all columns of a case that are not constant, in file order; NaN or -1: missing."""
+    """Return all columns of a case that are not constant, in file order; NaN or -1: missing.
+
+    One unit perturbation a sample serves all attacks, which only give it another size; a
+    spectrum does not depend on that.
+    """
     rng = np.random.default_rng([zlib.crc32(case.name.encode()), case.seed])
-    protocol = registry.protocol(PROTOCOL)
-    ids = np.array(protocol.sample_ids(DATASET))
-    n, x = len(ids), images(len(ids))
-    label = np.random.default_rng(7).integers(0, 10, n)
+    label, n = truth()[1], len(truth()[1])
     wrong = (label + rng.integers(1, 10, n)) % 10
     correct = rng.random(n) < case.accuracy
-    pred = np.where(correct, label, wrong)
-    image_rfc, grad_rfc = spectral(x)["rfc"], spectral(noise(rng, n, case.slope))["rfc"]
+    raw = noise(rng, n, case.slope)
+    shape = spectral(raw)
     parts = []
-    for attack in protocol.attacks:
+    for attack in registry.protocol(PROTOCOL).attacks:
         share = case.success if attack.startswith("bb") else 0.97
         fooled = correct & (rng.random(n) < share)
-        delta = perturb(rng, case, attack, x).astype(np.float64)
+        delta = sized(rng, case, attack, raw)
         flat = delta.reshape(n, -1)
-        adversarial = x + delta
-        clipped = ((adversarial <= 0) | (adversarial >= 1)) & (x > 0) & (x < 1)
+        scale = np.log(np.sqrt((flat**2).sum(axis=1)))[:, None]
         columns: dict[str, Array] = {
-            "sample_id": ids,
+            "sample_id": np.arange(n),
             "label": label,
-            "clean_pred": pred,
+            "clean_pred": np.where(correct, label, wrong),
             "adv_pred": np.where(correct, np.where(fooled, wrong, label), -1),
             "clean_correct": correct,
             "success": fooled,
@@ -153,10 +159,11 @@ def rows(case: Case) -> dict[str, Array]:
             "l1": np.abs(flat).sum(axis=1),
             "l2": np.sqrt((flat**2).sum(axis=1)),
             "linf": np.abs(flat).max(axis=1),
-            "clip_share": clipped.reshape(n, -1).mean(axis=1),
-            **spectral(delta),
-            "image_rfc": image_rfc,
-            "grad_rfc": grad_rfc,
+            "clip_share": np.zeros(n),
+            **shape,
+            "log_luma_profile": shape["log_luma_profile"] + scale,
+            "image_rfc": image_rfc(),
+            "grad_rfc": shape["rfc"],
             "zero_grad": np.zeros(n, dtype=bool),
             "seconds": np.full(n, 0.01),
         }
@@ -175,6 +182,8 @@ def metadata(case: Case, **changes: Any) -> dict[str, Any]:
     digest = hashlib.sha256(case.name.encode()).hexdigest()
     control = "@random" in case.name
     entry = registry.model(base)
+    if not control and entry.weights is not None and entry.weights.sha256 is not None:
+        digest = entry.weights.sha256
     weights = {
         "kind": "random" if control else "default",
         "where": "random" if control else f"checkpoints/{base}.safetensors",
@@ -250,30 +259,39 @@ def table(columns: dict[str, Array], meta: dict[str, Any]) -> pa.Table:
     return made.replace_schema_metadata({schema.METADATA_KEY: json.dumps(meta)})
 
 
-def extras(case: Case) -> pa.Table:
-    """Return mean spectra and example images of a case."""
-    rng = np.random.default_rng([zlib.crc32(case.name.encode()), case.seed, 1])
-    x, found = images(4), []
+def extras(case: Case, columns: dict[str, Array]) -> pa.Table:
+    """Return mean spectra and example images of a case, true to its rows."""
+    rng = np.random.default_rng([zlib.crc32(case.name.encode()), case.seed])
+    rng.integers(1, 10, 1000), rng.random(1000)
+    raw = noise(rng, 1000, case.slope)
+    power = np.abs(np.fft.fft2(raw)) ** 2
+    power[:, 0, 0] = 0
+    p = power / power.sum(axis=(1, 2), keepdims=True)
+    found = []
     for attack in registry.protocol(PROTOCOL).attacks:
-        delta = perturb(rng, case, attack, x)
-        p = np.abs(np.fft.fft2(noise(rng, 200, case.slope))) ** 2
-        p[:, 0, 0] = 0
-        mean = np.fft.fftshift((p / p.sum(axis=(1, 2), keepdims=True)).mean(axis=0))
-        row = {"attack": attack, "kind": "spectrum", "n": 900, "shape": [SIZE, SIZE]}
+        here = columns["attack"] == attack
+        kept = columns["success"][here]
+        mean = np.fft.fftshift(p[kept].mean(axis=0))
+        row = {"attack": attack, "kind": "spectrum", "n": int(kept.sum()), "shape": [SIZE, SIZE]}
         found.append({**row, "values": mean.astype(np.float32).ravel()})
-        for i in range(4):
-            shown = {"attack": attack, "kind": "example", "sample_id": i, "n": 1}
-            shape = {"shape": [1, SIZE, SIZE]}
-            found.append({**shown, **shape, "values": x[i].ravel(), "delta": delta[i].ravel()})
+        for i in np.flatnonzero(kept)[:4]:
+            delta = raw[i] * columns["l2"][here][i]
+            shown = {"attack": attack, "kind": "example", "sample_id": int(i), "n": 1}
+            # a made-up perturbation may leave [0, 1]; so the image stays where both fit
+            image = np.clip(truth()[0][i], np.abs(delta), 1 - np.abs(delta))
+            shown |= {"shape": [1, SIZE, SIZE], "values": image.ravel(), "delta": delta.ravel()}
+            found.append(shown)
     return pa.Table.from_pylist(found, schema=schema.EXTRAS)
 
 
 def write(folder: Path, case: Case, **changes: Any) -> Path:
-    """Write a case to `<folder>/caro2024/fashionmnist/` and return the file's path."""
+    """Write a case as `bench eval` would, under `folder`, and return the file's path."""
     path = folder / PROTOCOL / DATASET / f"{case.name}.parquet"
     path.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(table(rows(case), metadata(case, **changes)), path, compression="zstd")
-    pq.write_table(extras(case), path.with_name(f"{case.name}.extras.parquet"), compression="zstd")
+    columns = rows(case)
+    pq.write_table(table(columns, metadata(case, **changes)), path, compression="zstd")
+    side = path.with_name(f"{case.name}.extras.parquet")
+    pq.write_table(extras(case, columns), side, compression="zstd")
     return path
 
 

@@ -1,0 +1,89 @@
+"""`bench submit`: from a complete result to a submission."""
+
+from __future__ import annotations
+
+import fnmatch
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.errors import BenchError, unknown_name
+
+
+def submit(
+    model: Annotated[
+        list[str],
+        typer.Option("--model", "-m", help="Name of a result, or a pattern. Repeatable."),
+    ],
+    dataset: Annotated[
+        str | None, typer.Option("--dataset", "-d", help="Default: every data set with a result.")
+    ] = None,
+    protocol: Annotated[str, typer.Option(help="See `bench list protocols`.")] = "caro2024",
+    results: Annotated[Path, typer.Option(help="Folder that `bench eval` wrote to.")] = Path(
+        "results"
+    ),
+    submissions: Annotated[Path, typer.Option(help="Folder of submissions.")] = Path("submissions"),
+) -> None:
+    """Check complete results and put their compact form into submissions/.
+
+    Untrained controls are submitted as `<model>@random`. Prints what to commit.
+    """
+    from bench.submissions.submit import submit as submit_one
+
+    sources = [s for pattern in model for s in _sources(results, protocol, dataset, pattern)]
+    written: list[Path] = []
+    problems = []
+    for source in dict.fromkeys(sources):
+        files, found = submit_one(source, submissions)
+        written += files
+        problems += found
+        for path in files:
+            sys.stdout.write(f"{path}  {path.stat().st_size:,} bytes\n")
+    for problem in problems:
+        sys.stdout.write(f"{problem}\n")
+    if written:
+        sys.stdout.write(_next_steps(written))
+    if problems:
+        raise BenchError(
+            f"expected results without problems, found {len(problems)}; each line above says what "
+            "to do, and these results were not submitted"
+        )
+
+
+def _sources(results: Path, protocol: str, dataset: str | None, pattern: str) -> list[Path]:
+    from bench.board.load import is_result
+
+    folder = results / protocol
+    known = [path for path in sorted(folder.glob(f"{dataset or '*'}/*.parquet")) if is_result(path)]
+    if any(sign in pattern for sign in "*?["):
+        found = [path for path in known if fnmatch.fnmatch(path.stem, pattern)]
+    else:
+        found = [path for path in known if path.stem == pattern]
+    if found:
+        return found
+    if not known:
+        raise BenchError(
+            f"expected results in {folder}, found none; measure with `bench eval` first "
+            "(a run with --limit is partial and can't be submitted)"
+        )
+    raise unknown_name("result", pattern, [path.stem for path in known])
+
+
+def _next_steps(written: list[Path]) -> str:
+    names = sorted({path.name.split(".")[0].split("@")[0] for path in written})
+    title = f"Submit {names[0]}" + (f" and {len(names) - 1} more" if len(names) > 1 else "")
+    files = " ".join(f"'{path}'" for path in written)
+    return f"""
+To submit, open a pull request with these files and the model's entry (registry/models/):
+
+    git checkout -b submit-{names[0]}
+    git add {files} registry/models
+    git commit -m "{title}"
+    git push -u origin HEAD
+    gh pr create --title "{title}" --body ""
+
+The pull request is checked by `bench check`; a maintainer runs `bench verify` and then
+`bench leaderboard`.
+"""

@@ -1,0 +1,1 @@
+"""Submissions: making them, checking them without running anything, measuring them again."""
