@@ -50,9 +50,9 @@ def evaluate_clean(request: Request, progress: Progress | None = None) -> pd.Dat
     progress = progress or Silent()
     planned = plan(request, whole_split=True)
     store = CleanStore(planned.store.path)
+    store.check(planned.identity, request.overwrite)
     if request.overwrite:
         store.clear()
-    store.check(planned.identity)
     done = store.present()
     size = block_samples(planned.job.batch_size)
     ids = planned.sample_ids

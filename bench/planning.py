@@ -60,7 +60,11 @@ class Plan:
         Blocks lie on a fixed grid over the protocol's ids, so that a resumed run makes the
         same batches as one that was not interrupted.
         """
-        done = self.store.present(attack, self.request.save_perturbations)
+        done = self.store.present(
+            attack,
+            finished=not self.request.overwrite,
+            deltas=self.request.save_perturbations,
+        )
         size = block_samples(self.job.batch_size)
         grid = [self.sample_ids[i : i + size] for i in range(0, len(self.sample_ids), size)]
         holes = [tuple(i for i in block if i not in done) for block in grid]

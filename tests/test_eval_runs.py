@@ -170,6 +170,24 @@ def test_a_second_run_reuses_the_first(
         evaluate(full, attacks=["pgd-l1"], overwrite=True)
 
 
+def test_overwriting_an_attack_leaves_the_others_and_nothing_is_lost_before_the_end(
+    quick: Path, tmp_path: Path
+) -> None:
+    first = evaluate(tmp_path, attacks=["pgd-l1", "pgd-l2"], batch_size=16)
+    before = result(tmp_path).read_bytes()
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(tmp_path, attacks=["pgd-l1"], overwrite=True, progress=Stop(20))
+    assert result(tmp_path).read_bytes() == before
+    again = evaluate(tmp_path, attacks=["pgd-l1"], overwrite=True, batch_size=16)
+    same(again, first[first["attack"] == "pgd-l1"].reset_index(drop=True))
+    rows = pq.read_table(result(tmp_path)).to_pandas()
+    kept = rows[rows["status"] == "ok"].groupby("attack", observed=True).size()
+    spectra = pq.read_table(result(tmp_path, ".extras")).to_pandas()
+    counts = spectra[spectra["kind"] == "spectrum"].set_index("attack")["n"]
+    assert counts.to_dict() == kept.to_dict()
+    assert len(rows) == 96
+
+
 class Stop:
     """Interrupts after some samples."""
 
@@ -266,6 +284,10 @@ def test_perturbations_asked_for_later_are_made(quick: Path, tmp_path: Path) -> 
     same(first, second)
     saved = pq.read_table(result(tmp_path, ".perturbations"))
     assert len(saved) == int(first["clean_correct"].sum())
+    extras = pq.read_table(result(tmp_path, ".extras")).to_pandas()
+    assert extras.loc[extras["kind"] == "spectrum", "n"].tolist() == [
+        (first["status"] == "ok").sum()
+    ]
 
 
 def test_random_weights_are_a_control(quick: Path, tmp_path: Path) -> None:

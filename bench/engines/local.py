@@ -39,9 +39,9 @@ def run(plan: Plan, progress: Progress) -> None:
         BenchError: the model or the disk failed; finished blocks are kept.
         KeyboardInterrupt: passed on; finished blocks are kept.
     """
+    plan.store.check(plan.identity, plan.request.overwrite)
     if plan.request.overwrite:
-        plan.store.clear()
-    plan.store.check(plan.identity)
+        plan.store.drop_blocks()
     todo = {attack: plan.missing(attack) for attack in plan.attacks}
     if not any(todo.values()) and not plan.store.blocks.exists():
         return
@@ -64,16 +64,11 @@ def run(plan: Plan, progress: Progress) -> None:
 
 def finish(plan: Plan) -> None:
     """Merge the blocks of a plan into its file, with the metadata."""
-    order = list(plan.protocol.attacks)
-    present = {attack: len(plan.store.present(attack)) for attack in order}
-    expected = plan.metadata["expected"]
     plan.store.finish(
-        order,
+        list(plan.protocol.attacks),
         {
             **plan.metadata,
             "started": plan.store.noted("started") or plan.metadata["started"],
             "ended": now(),
-            "present": present,
-            "complete": all(present[a] >= expected[a] for a in order),
         },
     )

@@ -41,9 +41,9 @@ class CleanStore:
         self.path.unlink(missing_ok=True)
         shutil.rmtree(self._store.blocks, ignore_errors=True)
 
-    def check(self, identity: Mapping[str, Any]) -> None:
-        """Raise BenchError if what is there was made with something else."""
-        self._store.check(identity)
+    def check(self, identity: Mapping[str, Any], overwrite: bool = False) -> None:
+        """Raise BenchError if what is there is not ours or was made with something else."""
+        self._store.check(identity, overwrite)
 
     def begin(self, identity: Mapping[str, Any]) -> None:
         """Claim the place for a run's blocks."""

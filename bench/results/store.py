@@ -65,17 +65,21 @@ class Store:
 
     # ---------------------------------------------------------- before the run
 
-    def check(self, identity: Mapping[str, Any]) -> None:
+    def check(self, identity: Mapping[str, Any], overwrite: bool = False) -> None:
         """Compare what is there with a run's identity.
 
         Args:
             identity: the run's value of each key of `IDENTITY`.
+            overwrite: what is there may be of another identity, if only it is ours.
 
         Raises:
             BenchError: what is there is not ours, or was made with something else.
         """
-        if self.path.exists():
-            _compare(read_metadata(self.path), identity, self.path)
+        found = read_metadata(self.path) if self.path.exists() else None
+        if overwrite:
+            return
+        if found is not None:
+            _compare(found, identity, self.path)
         marker = self.blocks / "identity.json"
         if marker.exists():
             _compare(_read_json(marker), identity, marker)
@@ -92,12 +96,8 @@ class Store:
             with atomic(marker) as temporary:
                 temporary.write_text(json.dumps(dict(identity), indent=1))
 
-    def clear(self) -> None:
-        """Remove the finished file, its side files and all blocks, if they are ours."""
-        if self.path.exists():
-            read_metadata(self.path)
-        for path in (self.path, self.side("extras"), self.side("perturbations")):
-            path.unlink(missing_ok=True)
+    def drop_blocks(self) -> None:
+        """Remove the blocks of an unfinished run."""
         shutil.rmtree(self.blocks, ignore_errors=True)
 
     def noted(self, key: str) -> Any:
@@ -105,24 +105,27 @@ class Store:
         marker = self.blocks / "identity.json"
         return _read_json(marker).get(key) if marker.exists() else None
 
-    def present(self, attack: str, perturbations: bool = False) -> set[int]:
-        """Return the sample ids that this attack is finished for.
+    def present(self, attack: str, *, finished: bool = True, deltas: bool = False) -> set[int]:
+        """Return the sample ids that this attack is done for.
 
         Args:
             attack: its name.
-            perturbations: count only samples whose perturbation is stored too, or that were
-                not attacked.
+            finished: count the finished file too, not the blocks alone.
+            deltas: count the finished file only if it has every perturbation of the attack.
         """
-        done = {int(i) for i in self._ids(self.path, attack)} if self.path.exists() else set()
-        if perturbations and done:
-            table = read_rows(self.path, ["attack", "sample_id", "seconds"], attack)
-            attacked = set(table.filter(table["seconds"].is_valid())["sample_id"].to_pylist())
-            side = self.side("perturbations")
-            done -= attacked - set(self._ids(side, attack) if side.exists() else ())
+        done: set[int] = set()
         for piece in self._pieces(attack):
-            if not perturbations or _beside(piece, "perturbations").exists():
+            if not deltas or _beside(piece, "perturbations").exists():
                 done.update(self._ids(piece, attack))
+        if finished and self.path.exists() and not (deltas and self._lacks_deltas(attack)):
+            done.update(self._ids(self.path, attack))
         return done
+
+    def _lacks_deltas(self, attack: str) -> bool:
+        table = read_rows(self.path, ["attack", "sample_id", "seconds"], attack)
+        attacked = set(table.filter(table["seconds"].is_valid())["sample_id"].to_pylist())
+        side = self.side("perturbations")
+        return not attacked <= set(self._ids(side, attack) if side.exists() else ())
 
     # ---------------------------------------------------------- while it runs
 
@@ -144,6 +147,9 @@ class Store:
     def finish(self, attacks: Sequence[str], metadata: Mapping[str, Any]) -> None:
         """Merge the blocks into the finished file and remove them.
 
+        An attack whose blocks repeat samples of the finished file replaces it there; a finished
+        file of another identity is replaced whole.
+
         Args:
             attacks: attack names in the order that they are to stand in.
             metadata: what goes into the file's schema metadata under `bench`.
@@ -151,18 +157,39 @@ class Store:
         Raises:
             BenchError: the disk refused; the blocks and the old file are still there.
         """
-        self._finish_perturbations(attacks)
-        self._finish_extras(attacks)
-        raw = schema.ROWS.with_metadata({schema.METADATA_KEY: json.dumps(dict(metadata))})
+        old = self._old_attacks(attacks, metadata)
+        present = {attack: len(self._merged_ids(attack, old)) for attack in attacks}
+        expected = metadata["expected"]
+        complete = all(present[attack] >= expected[attack] for attack in expected)
+        known = {**metadata, "present": present, "complete": complete}
+        raw = schema.ROWS.with_metadata({schema.METADATA_KEY: json.dumps(known)})
+        self._finish_perturbations(attacks, old)
+        self._finish_extras(attacks, old)
         with (
             atomic(self.path) as temporary,
             pq.ParquetWriter(temporary, raw, compression="zstd") as writer,
         ):
             for attack in attacks:
-                table = self._rows(attack)
+                table = self._rows(attack, old)
                 if table is not None:
                     writer.write_table(table.cast(raw))
-        shutil.rmtree(self.blocks, ignore_errors=True)
+        self.drop_blocks()
+
+    def _old_attacks(self, attacks: Sequence[str], metadata: Mapping[str, Any]) -> set[str]:
+        """Return the attacks whose rows in the finished file stay."""
+        if not self.path.exists():
+            return set()
+        found = read_metadata(self.path)
+        if any(found.get(key) != metadata[key] for key in IDENTITY):
+            return set()
+        return {
+            attack
+            for attack in attacks
+            if not self.present(attack, finished=False) & set(self._ids(self.path, attack))
+        }
+
+    def _merged_ids(self, attack: str, old: set[str]) -> set[int]:
+        return self.present(attack, finished=attack in old)
 
     def _pieces(self, attack: str, kind: str = "rows") -> list[Path]:
         """Paths of an attack's finished blocks (or of their side files), by first id."""
@@ -174,10 +201,10 @@ class Store:
     def _ids(self, path: Path, attack: str) -> list[int]:
         return [int(i) for i in read_rows(path, ["sample_id"], attack)["sample_id"].to_pylist()]
 
-    def _rows(self, attack: str) -> pa.Table | None:
-        """Return all rows of an attack by sample id; a block goes before the finished file."""
-        old = [self.path] if self.path.exists() else []
-        tables = [read_rows(p, None, attack) for p in [*self._pieces(attack), *old]]
+    def _rows(self, attack: str, old: set[str]) -> pa.Table | None:
+        """Return all rows of an attack by sample id."""
+        pieces = [*self._pieces(attack), *([self.path] if attack in old else [])]
+        tables = [read_rows(p, None, attack) for p in pieces]
         if not any(len(t) for t in tables):
             return None
         together = pa.concat_tables([t.cast(schema.ROWS) for t in tables]).unify_dictionaries()
@@ -186,36 +213,34 @@ class Store:
             first.setdefault(sample_id, place)
         return together.take([first[i] for i in sorted(first)]).combine_chunks()
 
-    def _finish_extras(self, attacks: Sequence[str]) -> None:
+    def _finish_extras(self, attacks: Sequence[str], old: set[str]) -> None:
         target = self.side("extras")
-        pieces = [(pq.read_table(target), True)] if target.exists() else []
+        pieces = []
+        if target.exists():
+            table = pq.read_table(target)
+            kept = pa.array([a in old for a in table["attack"].to_pylist()], pa.bool_())
+            pieces.append((table.filter(kept), True))
         for attack in attacks:
             pieces += [(pq.read_table(p), False) for p in self._pieces(attack, "extras")]
         _write(merge_extras(pieces, EXAMPLES), target)
 
-    def _finish_perturbations(self, attacks: Sequence[str]) -> None:
+    def _finish_perturbations(self, attacks: Sequence[str], old: set[str]) -> None:
         """Stream the blocks' perturbations and the finished file's into one file."""
         target = self.side("perturbations")
         new = [p for attack in attacks for p in self._pieces(attack, "perturbations")]
         if not new:
             return
-        seen: set[tuple[str, int]] = set()
         with (
             atomic(target) as temporary,
             pq.ParquetWriter(temporary, schema.PERTURBATIONS, compression="zstd") as writer,
         ):
-            for piece in [*new, *([target] if target.exists() else [])]:
+            for piece in [*([target] if target.exists() else []), *new]:
                 for batch in pq.ParquetFile(piece).iter_batches(batch_size=64):
                     table = pa.Table.from_batches([batch]).cast(schema.PERTURBATIONS)
-                    keys = list(
-                        zip(
-                            table["attack"].to_pylist(), table["sample_id"].to_pylist(), strict=True
-                        )
-                    )
-                    fresh = table.filter(pa.array([key not in seen for key in keys], pa.bool_()))
-                    seen.update(keys)
-                    if len(fresh):
-                        writer.write_table(fresh)
+                    if piece == target:
+                        kept = [a in old for a in table["attack"].to_pylist()]
+                        table = table.filter(pa.array(kept, pa.bool_()))
+                    writer.write_table(table)
 
 
 # ---------------------------------------------------------------- reading
