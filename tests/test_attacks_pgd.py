@@ -17,8 +17,11 @@ def by_foolbox(
     net: nn.Module, spec: AttackSpec, images: torch.Tensor, labels: torch.Tensor
 ) -> torch.Tensor:
     word = {"relative": "rel_stepsize", "absolute": "abs_stepsize"}[spec.step_scale]
+    # an absolute step is measured as epsilon is: per value, if that is a mean
+    per_value = spec.step_scale == "absolute" and spec.epsilon_scale == "mean"
+    size = spec.step_size * images[0].numel() if per_value else spec.step_size
     attack = getattr(foolbox.attacks, NAMES[spec.norm])(
-        **{word: spec.step_size}, steps=spec.steps, random_start=False
+        **{word: size}, steps=spec.steps, random_start=False
     )
     fmodel = foolbox.PyTorchModel(net, bounds=(0, 1), device="cpu")
     budget = spec.budget(images[0].numel())

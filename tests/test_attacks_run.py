@@ -59,7 +59,9 @@ def test_foolbox_pgd_gets_the_settings(norm: str, scale: str) -> None:
     name = {"linf": "LinfPGD", "l2": "L2PGD", "l1": "L1PGD"}[norm]
     word = {"relative": "rel_stepsize", "absolute": "abs_stepsize"}[scale]
     budget = {"linf": 8 / 255, "l2": 2.0, "l1": 6.4}[norm]
-    attack = getattr(foolbox.attacks, name)(**{word: 0.03}, steps=20, random_start=False)
+    # the l1 budget of 6.4 is 0.1 a value, and so is an absolute step
+    size = 0.03 * 64 if (norm, scale) == ("l1", "absolute") else 0.03
+    attack = getattr(foolbox.attacks, name)(**{word: size}, steps=20, random_start=False)
     fmodel = foolbox.PyTorchModel(NET, bounds=(0, 1), device="cpu")
     _, expected, _ = attack(fmodel, IMAGES, LABELS, epsilons=budget)
     spec = pgd(norm, "foolbox", step_scale=scale, step_size=0.03)

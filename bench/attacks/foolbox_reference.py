@@ -26,7 +26,9 @@ class FoolboxPGD(Attack):
         self, step: GradientStep, images: Tensor, labels: Tensor, starts: Tensor | None
     ) -> Tensor:
         spec = self.spec
-        budget, step_size = spec.budget(images[0].numel()), spec.step_size
+        dims = images[0].numel()
+        budget = spec.budget(dims)
+        step_size = spec.step_size if spec.step_scale == "relative" else spec.step(dims)
         assert budget is not None, "the entry validates pgd's keys"
         scale = "rel_stepsize" if spec.step_scale == "relative" else "abs_stepsize"
         attack = getattr(_foolbox().attacks, _PGD[spec.norm])(

@@ -31,10 +31,10 @@ class PGD(Attack):
         self, step: GradientStep, images: Tensor, labels: Tensor, starts: Tensor | None
     ) -> Tensor:
         spec = self.spec
-        budget, size = spec.budget(images[0].numel()), spec.step_size
+        budget, size = spec.budget(images[0].numel()), spec.step(images[0].numel())
         assert budget is not None, "the entry validates pgd's keys"
         assert size is not None, "the entry validates pgd's keys"
-        move = self.move(images, budget, size * budget if spec.step_scale == "relative" else size)
+        move = self.move(images, budget, size)
         x = images.clone()
         for _ in range(spec.steps):
             _, gradient = step(x, labels, cross_entropy_cotangent)
