@@ -64,7 +64,9 @@ def train(job: Job, *, overwrite: bool = False, reporter: Reporter | None = None
         _must_match(job.facts | job.length, found.meta, job)
         return Trained(job.path, found.sha256, found.meta, reused=True)
     reporter = reporter or Reporter()
-    with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
+    with torch.backends.cudnn.flags(
+        enabled=True, benchmark=False, deterministic=True, allow_tf32=False
+    ):
         run = _Run(job)
         if not overwrite:
             run.resume()
@@ -185,9 +187,9 @@ def _generator(seed: int, epoch: int) -> torch.Generator:
 
 def _to_device(split: Split, device: str) -> tuple[Tensor, Tensor]:
     """Return (images (N, C, H, W) uint8, labels (N,) int64)."""
-    images = torch.from_numpy(split.images)
+    images = torch.tensor(split.images)
     images = images[:, None] if images.ndim == 3 else images.permute(0, 3, 1, 2).contiguous()
-    return images.to(device), torch.from_numpy(split.labels).to(device)
+    return images.to(device), torch.tensor(split.labels).to(device)
 
 
 @torch.no_grad()
