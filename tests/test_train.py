@@ -144,6 +144,26 @@ def test_the_seed_decides_weights_and_order(tmp_path: Path) -> None:
     assert train(job(tmp_path / "c", seed=1)).sha256 != first.sha256
 
 
+def test_every_epoch_takes_every_image_once_in_an_order_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named = dataclasses.replace(bright_quarters(150, 1), labels=np.arange(150))
+    taken: list[int] = []
+    original = F.cross_entropy
+
+    def records(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        taken.extend(labels.tolist())
+        return original(logits, labels)
+
+    monkeypatch.setattr(F, "cross_entropy", records)
+    for seed in (0, 1):
+        train(job(tmp_path / str(seed), train=named, test=named, classes=150, seed=seed))
+    orders = np.array(taken).reshape(6, 150)  # three epochs of two seeds
+    assert (np.sort(orders) == np.arange(150)).all()
+    assert len({tuple(order) for order in orders}) == 6
+    assert not (orders == np.arange(150)).all(1).any()
+
+
 KILLED = """
 import sys, time
 from pathlib import Path
