@@ -10,8 +10,11 @@ import typer
 from typer.exceptions import TyperException
 
 from bench import __version__
+from bench.cli.check import check
 from bench.cli.eval import evaluate
+from bench.cli.leaderboard import leaderboard
 from bench.cli.list import list_entries
+from bench.cli.submit import submit
 from bench.cli.train import train
 from bench.errors import BenchError
 
@@ -25,6 +28,9 @@ app = typer.Typer(
 )
 app.command("eval")(evaluate)
 app.command("train")(train)
+app.command("submit")(submit)
+app.command("check")(check)
+app.command("leaderboard")(leaderboard)
 app.command("list")(list_entries)
 
 INTERRUPTED = 130
