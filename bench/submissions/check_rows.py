@@ -6,21 +6,19 @@ The numbers' own consistency is in :mod:`bench.submissions.check_numbers`.
 
 from __future__ import annotations
 
-import json
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from bench import registry
 from bench.board.rules import Rules
 from bench.metrics import METRICS
 from bench.results import schema
 from bench.submissions.places import Place
 from bench.submissions.problems import Findings, short
+from bench.submissions.truth import true_labels
 
 Array = npt.NDArray[Any]
 
@@ -183,7 +181,7 @@ def _statuses(rows: Rows, findings: Findings) -> None:
 def _labels(rows: Rows, findings: Findings) -> None:
     """Labels are the data set's, and what belongs to the clean image is the same everywhere."""
     ids = np.asarray(rows.rules.ids)
-    truth = _true_labels(rows.rules)
+    truth = true_labels(rows.rules)
     order = np.argsort(ids)
     place = order[np.searchsorted(ids, rows["sample_id"], sorter=order)]
     if truth is not None:
@@ -203,35 +201,6 @@ def _labels(rows: Rows, findings: Findings) -> None:
         moved = both & (gap > slack)
         if name == "image_rfc" or moved.mean() > 0.01:
             findings.rows(moved, f"the same {name} under every attack", rows[name])
-
-
-def _true_labels(rules: Rules) -> Array | None:
-    """The labels of the protocol's ids, where the registry embeds the images."""
-    entry = rules.dataset
-    path = registry.registry_dir() / (entry.embedded or "-")
-    if entry.embedded is None or not path.is_file():
-        return None
-    found = pq.read_table(path, columns=["sample_id", "label"])
-    labels = dict(zip(found["sample_id"].to_pylist(), found["label"].to_pylist(), strict=True))
-    if not set(rules.ids) <= labels.keys():
-        return None
-    return np.array([labels[i] for i in rules.ids])
-
-
-def true_images(rules: Rules) -> Array | None:
-    """The embedded images of the protocol's ids, (n, C, H, W) in [0, 1], if there are any."""
-    entry = rules.dataset
-    path = registry.registry_dir() / (entry.embedded or "-")
-    if entry.embedded is None or not path.is_file():
-        return None
-    found = pq.read_table(path, columns=["sample_id", "pixels"])
-    shape = json.loads((found.schema.metadata or {}).get(b"shape", b"[]"))
-    place = {int(i): p for p, i in enumerate(found["sample_id"].to_pylist())}
-    if not set(rules.ids) <= place.keys():
-        return None
-    pixels = np.frombuffer(b"".join(found["pixels"].to_pylist()), dtype=np.uint8)
-    images = pixels.reshape(len(found), *shape)[[place[i] for i in rules.ids]] / 255.0
-    return images[:, None] if images.ndim == 3 else np.moveaxis(images, -1, 1)
 
 
 def _missing(rows: Rows, findings: Findings) -> None:
