@@ -7,14 +7,13 @@ converged.
 from __future__ import annotations
 
 import math
-import resource
-import sys
 import time
 from dataclasses import dataclass
 
 import torch
 
 from bench.attacks.run import attack_batch
+from bench.batch_size import peak_memory
 from bench.planning import Plan, plan
 from bench.request import Request
 from bench.spectrum import spectral_metrics
@@ -74,7 +73,7 @@ def cost_of(request: Request) -> Cost:
     right = (job.logits(images).argmax(1) == labels).nonzero()[:, 0]
     accuracy = len(right) / len(ids)
     costs = tuple(_attack_cost(planned, attack, accuracy, right) for attack in planned.attacks)
-    return Cost(planned.metadata["model"], accuracy, job.batch_size, _peak(job.device), costs)
+    return Cost(planned.metadata["model"], accuracy, job.batch_size, peak_memory(job.device), costs)
 
 
 def _attack_cost(planned: Plan, attack: str, accuracy: float, right: torch.Tensor) -> AttackCost:
@@ -116,10 +115,3 @@ def _timed(planned: Plan, attack: str, right: torch.Tensor) -> tuple[float, floa
     rfc = spectral_metrics((outcome.adversarial - images)[fooled])["rfc"] if fooled.any() else None
     spread = math.nan if rfc is None or len(rfc) < 2 else float(rfc.std())
     return max(times[2] - times[1], 0.0) / (MORE - FEW), spread
-
-
-def _peak(device: torch.device) -> int:
-    if device.type == "cuda":
-        return int(torch.cuda.max_memory_allocated(device))
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -66,7 +66,6 @@ def describe(
             "tf32_cudnn": torch.backends.cudnn.allow_tf32,
             "threads": torch.get_num_threads(),
         },
-        "batch_size": job.batch_size,
         "versions": versions(),
         "git": commit(),
         "data": {"source": images.source, "fingerprint": digest, "fingerprint_of": len(read)},

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import registry
+from bench.batch_size import automatic_batch
 from bench.calibration import choose, step_of
 from bench.data.base import positions_of
 from bench.data.check import check_readable
@@ -20,7 +21,6 @@ from bench.job import Job
 from bench.models.load import LoadedModel, check, load
 from bench.request import (
     Request,
-    auto_batch,
     check_numbers,
     choose_attacks,
     choose_device,
@@ -118,17 +118,14 @@ def plan(request: Request, whole_split: bool = False) -> Plan:
         seed=protocol.seed if request.seed is None else request.seed,
         classes=loaded.classes,
         device=device,
-        batch_size=request.batch_size or auto_batch(loaded.input_shape),
+        batch_size=1,
     )
     _probe(job, ids)
     known = describe(protocol, dataset, loaded, job, images, pool, ids, reasons)
     place = Store(result_path(folder, protocol.name, dataset.name, known["model"], bool(reasons)))
     identity = {key: known[key] for key in IDENTITY}
-    if not whole_split:
-        kept = None if request.overwrite else place.noted("step")
-        choice = choose(job, ids, known["weights_sha256"], kept)
-        job = replace(job, step=step_of(job, choice, ids))
-        known["step"] = choice.describe()
+    job, pace = _paced(request, job, ids, place, known["weights_sha256"])
+    known.update(pace)
     return Plan(
         request,
         entry,
@@ -143,6 +140,26 @@ def plan(request: Request, whole_split: bool = False) -> Plan:
         known,
         reasons,
     )
+
+
+def _paced(
+    request: Request, job: Job, ids: tuple[int, ...], place: Store, weights_sha256: str
+) -> tuple[Job, dict[str, Any]]:
+    """Return the job with its batch size and model step, and both for the metadata.
+
+    An unfinished run keeps what it began with, so that its rows do not depend on when it was
+    interrupted.
+    """
+    kept = None if request.overwrite else place.noted("pace")
+    before = kept if isinstance(kept, dict) else {}
+    size = request.batch_size or before.get("batch_size")
+    job = replace(job, batch_size=size or automatic_batch(job.model, job.load(ids[:1])))
+    pace: dict[str, Any] = {"batch_size": job.batch_size}
+    if job.attacks:
+        choice = choose(job, ids, weights_sha256, before.get("step"))
+        job = replace(job, step=step_of(job, choice, ids))
+        pace["step"] = choice.describe()
+    return job, pace
 
 
 def result_path(output: Path, protocol: str, dataset: str, model: str, partial: bool) -> Path:

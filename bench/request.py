@@ -13,11 +13,6 @@ from bench.data.base import Images, positions_of
 from bench.entries import DatasetEntry, ModelEntry, Protocol
 from bench.errors import BenchError, unknown_name
 
-AUTO_BATCH = 128
-"""Largest automatic batch; small images fill two cores well before."""
-AUTO_VALUES = 16 * 3 * 224 * 224
-"""Input values of an automatic batch, at most: 16 images of 224 x 224."""
-
 
 @dataclass(frozen=True)
 class Request:
@@ -121,12 +116,6 @@ def choose_ids(
         reasons = (*reasons, f"first {len(ids)} of {len(pool)} samples")
     positions_of(images, pool)
     return pool, ids, reasons
-
-
-def auto_batch(shape: tuple[int, int, int]) -> int:
-    """Return the automatic batch size for an input shape."""
-    values = shape[0] * shape[1] * shape[2]
-    return max(1, min(AUTO_BATCH, AUTO_VALUES // values))
 
 
 def check_numbers(request: Request) -> None:

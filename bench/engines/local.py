@@ -45,8 +45,8 @@ def run(plan: Plan, progress: Progress) -> None:
     todo = {attack: plan.missing(attack) for attack in plan.attacks}
     if not any(todo.values()) and not plan.store.blocks.exists():
         return
-    notes = {key: plan.metadata[key] for key in ("started", "step")}
-    plan.store.begin({**plan.identity, **notes})
+    pace = {key: plan.metadata[key] for key in ("batch_size", "step")}
+    plan.store.begin({**plan.identity, "started": plan.metadata["started"], "pace": pace})
     for attack, blocks in todo.items():
         total = len(plan.sample_ids)
         progress.begin(attack, total, total - sum(len(block) for block in blocks))

@@ -89,7 +89,7 @@ class Store:
 
         Args:
             identity: the run's value of each key of `IDENTITY`, and what else is to be
-                remembered until the run is finished ("started", "step").
+                remembered until the run is finished ("started", "pace").
         """
         marker = self.blocks / "identity.json"
         if not marker.exists():
