@@ -53,6 +53,8 @@ class Cost:
     memory_bytes: int
     """Peak so far: resident memory of the process, or allocated memory of the GPU."""
     attacks: tuple[AttackCost, ...]
+    downloads: tuple[str, ...]
+    """What comes from a hub; it is in the local cache by now."""
 
     @property
     def seconds(self) -> float:
@@ -73,7 +75,15 @@ def cost_of(request: Request) -> Cost:
     right = (job.logits(images).argmax(1) == labels).nonzero()[:, 0]
     accuracy = len(right) / len(ids)
     costs = tuple(_attack_cost(planned, attack, accuracy, right) for attack in planned.attacks)
-    return Cost(planned.metadata["model"], accuracy, job.batch_size, peak_memory(job.device), costs)
+    origins = (planned.loaded.weights.where, job.images.source)
+    return Cost(
+        model=planned.metadata["model"],
+        accuracy=accuracy,
+        batch_size=job.batch_size,
+        memory_bytes=peak_memory(job.device),
+        attacks=costs,
+        downloads=tuple(origin for origin in origins if origin.startswith("hub")),
+    )
 
 
 def _attack_cost(planned: Plan, attack: str, accuracy: float, right: torch.Tensor) -> AttackCost:

@@ -279,3 +279,20 @@ def test_ctrl_c_ends_with_130(tmp_path: Path) -> None:
     assert process.returncode == 130
     assert "interrupted. What was finished is kept" in rest
     assert "Traceback" not in rest
+
+
+def test_a_dry_run_says_what_it_costs_and_writes_nothing(
+    capsys: pytest.CaptureFixture[str], quick: Path, tmp_path: Path
+) -> None:
+    run = ["eval", "-m", MODEL, "--protocol", "quick", "--dry-run", "-o", str(tmp_path)]
+    assert call(run) == 0
+    out, _ = capsys.readouterr()
+    rows = [line for line in out.splitlines() if re.match(r" *(pgd|bb)-", line)]
+    assert len(rows) == 5
+    attacked = int(rows[0].split()[1])
+    assert 40 <= attacked <= 48
+    assert all(f"{attacked * 15:,}" in row for row in rows)  # passes: 15 steps for each sample
+    assert "hours in all" in out
+    assert "Downloads: none." in out
+    assert not list(tmp_path.rglob("*.parquet"))
+    assert "got clean" in complaint(capsys, *run, "-a", "clean")

@@ -107,5 +107,7 @@ def cost_table(cost: Cost) -> str:
         + tabulate(lines, headers="keys", disable_numparse=True, stralign="right")
         + f"\nabout {cost.seconds / 3600:.2f} hours in all; minimal attacks may end sooner, as "
         "samples that have converged leave. RFC +-: half of the expected 95 % interval.\n"
+        f"Downloads: {', '.join(cost.downloads) or 'none'}"
+        f"{' (in the local cache now)' if cost.downloads else ''}. "
         "Nothing was run and nothing written.\n"
     )
