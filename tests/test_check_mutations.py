@@ -365,7 +365,6 @@ def test_the_right_side_file_passes_and_a_wrong_one_does_not(
     assert found(lambda rows: None) == ""
     maps = [i for i, item in enumerate(right) if item["kind"] == "spectrum"]
     shown = [i for i, item in enumerate(right) if item["kind"] == "example"]
-    half = np.multiply(right[shown[0]]["delta"], 0.5)
     flat = np.full(784, 1 / 784, dtype=np.float32)
     for change, words in (
         (lambda rows: rows[maps[0]].update(values=flat), "the rows' mean rfc"),

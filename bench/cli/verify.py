@@ -1,0 +1,86 @@
+"""`bench verify`: measure some rows of a submission again."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import secrets
+import sys
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.errors import BenchError
+
+
+def verify(
+    file: Annotated[Path, typer.Argument(help="A submission, <model>.parquet.")],
+    samples: Annotated[int, typer.Option(help="How many rows to measure again.")] = 16,
+    secret: Annotated[
+        str | None,
+        typer.Option(
+            envvar="BENCH_VERIFY_SECRET",
+            help="With the file's hash it chooses the rows; default: a fresh one, printed.",
+        ),
+    ] = None,
+    who: Annotated[str | None, typer.Option(help="Name for the record; default: yours.")] = None,
+    weights: Annotated[
+        str, typer.Option(help="default, or the file of the weights that were measured.")
+    ] = "default",
+    data: Annotated[str | None, typer.Option(help="hub or embedded, as in `bench eval`.")] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="Local copy of the data set.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda[:i].")] = "auto",
+    trust: Annotated[
+        bool, typer.Option("--trust", help="Allow entries with a factory, which runs their code.")
+    ] = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Never ask the network.")] = False,
+    record: Annotated[bool, typer.Option(help="Write <model>.verify.json beside the file.")] = True,
+) -> None:
+    """Measure a random choice of a submission's rows again and compare.
+
+    Prints which rows differ and what a clean result proves; exit code 2 if a row is contradicted.
+    """
+    if samples < 1:
+        raise BenchError(f"expected --samples of at least 1, got {samples}")
+    if not file.is_file():
+        raise BenchError(f"expected a submission at {file}, found no file; check the path")
+    from bench.request import Request
+    from bench.submissions.records import append_record
+    from bench.submissions.remeasure import verify as measure_again
+    from bench.submissions.verify import power_statement
+
+    chosen_secret = secret or secrets.token_hex(16)
+    with tempfile.TemporaryDirectory(prefix="bench-verify-") as folder:
+        request = Request(
+            model="",
+            weights=weights,
+            trust=trust,
+            data=data,
+            data_dir=data_dir,
+            device=device,
+            output=Path(folder),
+            offline=offline,
+        )
+        name = who or os.environ.get("USER") or getpass.getuser()
+        found = measure_again(file, samples, chosen_secret, name[:200], request)
+    for verdict in found.verdicts:
+        if verdict.outcome != "reproduced":
+            sys.stdout.write(f"{verdict}\n")
+    result = found.record
+    sys.stdout.write(
+        f"reproduced {result.reproduced} of {result.rows} rows, {result.unstable} unstable, "
+        f"{result.contradicted} contradicted\n{power_statement(found.total, result.rows)}\n"
+    )
+    if secret is None:
+        sys.stdout.write(f"secret of this choice: {chosen_secret}\n")
+    if record:
+        path = file.with_name(f"{file.stem}.verify.json")
+        append_record(path, result)
+        sys.stdout.write(f"record: {path}\n")
+    if result.contradicted:
+        raise BenchError(
+            f"expected rows that measuring again reproduces, found {result.contradicted} of "
+            f"{result.rows} contradicted, in {file}; do not accept it"
+        )
