@@ -42,7 +42,7 @@ class _Walk:
     labels: Tensor
     """(n,) int64."""
     best: Tensor
-    """(n,), smallest adversarial distance so far."""
+    """(n,), smallest adversarial distance so far; -inf once converged."""
     normal: Tensor
     """(n, D), moving average of the boundary's normal."""
     quiet: Tensor
@@ -122,13 +122,16 @@ class BrendelBethge(Attack):
         """Drop the samples that have converged; return False if none is left.
 
         A sample is stationary where it stands at its plane's nearest point, and that is no better
-        than the best. In between the samples wait, for a smaller batch costs a copy.
+        than the best. Once converged it keeps its best image, whenever the copy that a smaller
+        batch costs is made, so that it does not depend on the other samples.
         """
         here = distance <= (1 + STATIONARY) * optimum
-        still = here & (optimum >= (1 - STATIONARY) * walk.best)
+        still = here & (optimum >= (1 - STATIONARY) * walk.best) | (walk.quiet >= PATIENCE)
         walk.quiet = (walk.quiet + 1) * still
-        going = (walk.quiet < PATIENCE).nonzero()[:, 0]
-        if len(going) <= 0.9 * len(walk.quiet):
+        converged = walk.quiet >= PATIENCE
+        walk.best = torch.where(converged, -torch.inf, walk.best)
+        going = (~converged).nonzero()[:, 0]
+        if len(going) <= 0.9 * len(converged):
             walk.keep(going)
         return len(going) > 0
 

@@ -69,10 +69,13 @@ class LpPGD(PGD):
     """Steps along the gradient over its norm, L2 or L1; perturbations too long are scaled down."""
 
     def move(self, images: Tensor, budget: float, size: float) -> Move:
-        order = {"l2": 2, "l1": 1}[self.spec.norm]
+        spare = torch.empty_like(images)
 
         def length(values: Tensor) -> Tensor:
-            norm: Tensor = torch.linalg.vector_norm(values.flatten(1), order, dim=1)
+            if self.spec.norm == "l1":  # vector_norm of order 1 takes six times as long on a CPU
+                norm = torch.abs(values, out=spare).flatten(1).sum(1)
+            else:
+                norm = torch.linalg.vector_norm(values.flatten(1), 2, dim=1)
             return norm.clamp_min_(TINY)[:, None, None, None]
 
         def move(x: Tensor, gradient: Tensor) -> None:

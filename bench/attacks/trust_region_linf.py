@@ -28,6 +28,8 @@ PLANE = 1e-4
 """Distance from the plane at which a step is on it, in units of |c| + r."""
 REGION = (0.9, 1.02)
 """A step of this length, in units of r, uses the trust region up."""
+IDLE = 5e-3
+"""Pixels whose |b| is below this share of the mean may lag behind; costs 1e-5 of epsilon."""
 NARROW = 3e-5
 """Relative width at which the bracket of epsilon is closed (foolbox: 1e-6, absolute)."""
 
@@ -49,17 +51,23 @@ def _without_region(problem: Problem) -> tuple[Tensor, Tensor, Tensor, Tensor, T
     Besides them (B,) each: the side of the plane that they come from, their epsilon, the length of
     the step, and whether they are on the plane.
     """
-    offset = problem.x - problem.x0
-    from_clean = problem.c + dot(problem.b, offset)
-    sign, room = directed(problem.x0, problem.b, from_clean)
-    moves, reachable = fill(problem.b.abs(), None, room, from_clean.abs())
+    b, offset = problem.b, problem.x - problem.x0
+    from_clean = problem.c + dot(b, offset)
+    side = from_clean.sign()
+    _, room = directed(problem.x0, b, from_clean)
+    size = b.abs()
+    moves, reachable = fill(size, None, room, from_clean.abs())
     epsilon = moves.amax(1)
-    # a pixel without gradient stays as near to x as epsilon allows
-    idle = sign.square().neg_().add_(1)
-    bounded = torch.clamp(offset, -column(epsilon), column(epsilon))
-    z = problem.x0.addcmul(sign, moves).addcmul_(idle, bounded).clamp_(0, 1)
-    length = torch.linalg.vector_norm(z - problem.x, dim=1)
-    return z, from_clean.sign(), epsilon, length, reachable
+    # pixels that hardly matter to the plane stay near x: their sign would be a matter of rounding
+    pace = side * 2 * epsilon / (IDLE * size.mean(1)).clamp_min(torch.finfo(b.dtype).tiny)
+    wanted = problem.x.addcmul(b, column(pace)).clamp_(0, 1).sub_(problem.x0)
+    moved = torch.clamp(wanted, -column(epsilon), column(epsilon))
+    lost = (from_clean - dot(b, moved)) * side
+    gain = room.sub_(moves).sign_().mul_(size).sum(1)  # by epsilon, of the pixels at its end
+    epsilon = epsilon + lost / gain.clamp_min(torch.finfo(b.dtype).tiny) * (gain > 0)
+    moved = torch.clamp(wanted, -column(epsilon), column(epsilon))
+    length = torch.linalg.vector_norm(moved - offset, dim=1)
+    return moved.add_(problem.x0).clamp_(0, 1), side, epsilon, length, reachable
 
 
 def _on_region(problem: Problem, sign: Tensor, lowest: Tensor, longest: Tensor) -> Tensor:
