@@ -1,0 +1,59 @@
+"""`bench compare`: two models on the same samples."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def compare(
+    first: Annotated[str, typer.Argument(help="A model's name, or a result file.")],
+    second: Annotated[str, typer.Argument(help="Another one.")],
+    results: Annotated[Path, typer.Option(help="Folder of results, looked at first.")] = Path(
+        "results"
+    ),
+    submissions: Annotated[Path, typer.Option(help="Folder of submissions.")] = Path("submissions"),
+    plot: Annotated[
+        Path | None, typer.Option(help="SVG of both radial profiles; default: in results/.")
+    ] = None,
+) -> None:
+    """Compare two models: paired differences per attack and quantity, and the overlay plot.
+
+    A difference is first minus second on the samples that both keep, with its 95 % bootstrap
+    interval; `*` marks those that leave out 0.
+    """
+    from tabulate import tabulate
+
+    from bench.board.figures.style import styled, svg
+    from bench.board.load import file_sha256
+    from bench.board.text import interval, significant
+    from bench.results.files import atomic
+    from bench.submissions.compare import compare as differences
+    from bench.submissions.compare import open_pair, overlay, resolve
+
+    folders = [results, submissions]
+    a, b = open_pair(resolve(first, folders), resolve(second, folders))
+    rows = [
+        {
+            "attack": d.attack,
+            "quantity": d.quantity,
+            "n": str(d.n),
+            a.name: significant(d.first),
+            b.name: significant(d.second),
+            "difference": interval(d.difference, 4),
+            "": "*" if d.separable else "",
+        }
+        for d in differences(a, b)
+    ]
+    sys.stdout.write(f"first:  {a.path}\nsecond: {b.path}\n\n")
+    sys.stdout.write(tabulate(rows, headers="keys", disable_numparse=True) + "\n")
+    target = plot or results / f"compare-{a.name}-{b.name}.svg"
+    with styled():
+        digest = f"{file_sha256(a.path)}-{file_sha256(b.path)}"
+        content = svg(overlay(a, b), digest)
+    with atomic(target) as temporary:
+        temporary.write_bytes(content)
+    sys.stdout.write(f"\nplot: {target}\n")
