@@ -11,11 +11,13 @@ from typer.exceptions import TyperException
 
 from bench import __version__
 from bench.cli.check import check
+from bench.cli.compare import compare
 from bench.cli.eval import evaluate
 from bench.cli.leaderboard import leaderboard
 from bench.cli.list import list_entries
 from bench.cli.submit import submit
 from bench.cli.train import train
+from bench.cli.verify import verify
 from bench.errors import BenchError
 
 app = typer.Typer(
@@ -30,7 +32,9 @@ app.command("eval")(evaluate)
 app.command("train")(train)
 app.command("submit")(submit)
 app.command("check")(check)
+app.command("verify")(verify)
 app.command("leaderboard")(leaderboard)
+app.command("compare")(compare)
 app.command("list")(list_entries)
 
 INTERRUPTED = 130
