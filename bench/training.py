@@ -15,6 +15,7 @@ from bench.models.job import Job, Split, Trained
 from bench.models.train import Reporter
 from bench.models.train import train as train_job
 from bench.request import choose_device
+from bench.results.files import ensure_writable
 
 
 class Announcer(Reporter):
@@ -69,6 +70,7 @@ def train(
     _check_numbers(epochs, lr, until_lr, seed, limit)
     entries = _nets([model] if isinstance(model, str) else model)
     place = str(choose_device(device))
+    ensure_writable(Path(output))
     reporter = reporter or Announcer()
     splits: dict[str, tuple[Split, Split]] = {}
     done = []

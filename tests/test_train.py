@@ -27,6 +27,7 @@ from bench.models.curves import EpochRow
 from bench.models.job import Job, Split
 from bench.models.nets import build_net
 from bench.models.train import Reporter, train
+from bench.training import Announcer
 from bench.training import train as train_entries
 
 SIDE, CLASSES = 8, 4
@@ -408,6 +409,27 @@ def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
 
 
 # ---------------------------------------------------------------- by name
+
+
+def test_an_output_that_cannot_be_written_stops_before_training(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    pixels, labels = np.zeros((4, 28, 28), np.uint8), np.zeros(4, np.int64)
+    for split in ("train", "test"):
+        write_idx(tmp_path / "data", pixels, labels, split)
+    started: list[str] = []
+
+    class Listens(Announcer):
+        def model(self, place: int, count: int, name: str) -> None:
+            started.append(name)
+
+    with pytest.raises(BenchError, match="file"):
+        train_entries(
+            "fashionmnist-local-conv-relu",
+            data_dir=tmp_path / "data",
+            output=tmp_path / "file" / "out",
+            reporter=Listens(),
+        )
+    assert not started
 
 
 @pytest.mark.parametrize(
