@@ -14,8 +14,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from bench.cli.check import check as check_command
 from bench.errors import BenchError
@@ -77,28 +75,29 @@ def test_a_file_cut_short_is_found_wherever_it_is_cut(tmp_path: Path, right: byt
         assert problems(tmp_path), end
 
 
-@settings(
-    max_examples=60,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
-@given(data=st.data())
-def test_bytes_changed_anywhere(tmp_path: Path, right: bytes, data: st.DataObject) -> None:
-    """Fuzzing: any change of bytes gives a list of problems or none, and never an exception.
+def test_bytes_changed_anywhere(tmp_path: Path, right: bytes) -> None:
+    """Fuzzing: any change of bytes gives problems or none, and never an exception.
 
-    Most changes are made in the footer and the page headers, where a reader believes lengths.
+    Half of the changes are made in the footer, where a reader believes lengths.
     """
+    rng = np.random.default_rng(0)
     (length,) = struct.unpack("<I", right[-8:-4])
-    start = data.draw(st.sampled_from([0, len(right) - 8 - length]))
-    changed = bytearray(right)
-    for _ in range(data.draw(st.integers(1, 6))):
-        changed[data.draw(st.integers(start, len(right) - 1))] = data.draw(st.integers(0, 255))
-    path = target(tmp_path)
-    path.write_bytes(bytes(changed))
-    places, found = collect([tmp_path])
-    (answer,) = check_apart(group(places))
-    assert all(p.text and p.remedy and p.file for p in [*found, *answer])
+    tried = []
+    for number in range(150):
+        changed = bytearray(right)
+        start = (len(right) - 8 - length) if number % 2 else 0
+        for place in rng.integers(start, len(right), size=rng.integers(1, 6)):
+            changed[place] = rng.integers(0, 256)
+        path = target(tmp_path / str(number))
+        path.write_bytes(bytes(changed))
+        places, found = collect([path])
+        assert found == []
+        tried += group(places)
+    answers = list(check_apart(tried))
+    assert len(answers) == 150
+    assert all(p.text and p.remedy and p.file for found in answers for p in found)
+    # bytes that nothing depends on are few: nearly every change shows
+    assert sum(bool(found) for found in answers) > 120
 
 
 # ---------------------------------------------------------------- lies in the schema
@@ -111,7 +110,7 @@ def write_table(folder: Path, table: pa.Table) -> None:
 
 @pytest.fixture(scope="module")
 def table() -> pa.Table:
-    return cases.table(cases.rows(CASE), cases.metadata(CASE))
+    return cases.compact(cases.table(cases.rows(CASE), cases.metadata(CASE)))
 
 
 def test_columns_too_many_too_few_and_of_another_type(tmp_path: Path, table: pa.Table) -> None:
@@ -127,25 +126,25 @@ def test_columns_too_many_too_few_and_of_another_type(tmp_path: Path, table: pa.
         ),
         (table.append_column("rfc", table["rfc"]), "expected it once, found it twice"),
         (table.slice(0, 0), "found none"),
-        (pa.concat_tables([table, table, table]), "rows, found 15000"),
+        (pa.concat_tables([table.slice(0, 100)] * 101), "rows, found 10100"),
     ):
         write_table(tmp_path, changed)
         assert any(words in text for text in problems(tmp_path)), words
 
 
 def test_a_small_file_that_unpacks_to_gigabytes_is_not_unpacked(tmp_path: Path) -> None:
-    bomb = pa.table({"rfc": pa.array(np.zeros(30_000_000))})
+    bomb = pa.table({"rfc": pa.array(np.zeros(20_000_000))})
     pq.write_table(bomb, target(tmp_path), compression="zstd", use_dictionary=False)
-    assert target(tmp_path).stat().st_size < 100_000
+    assert target(tmp_path).stat().st_size < 200_000
     found = problems(tmp_path)
-    assert any("rows, found 30000000" in text for text in found)
-    assert any("bytes unpacked, found 240,0" in text for text in found)
+    assert any("rows, found 20000000" in text for text in found)
+    assert any("bytes unpacked, found 160,0" in text for text in found)
 
 
 def test_many_row_groups(tmp_path: Path, table: pa.Table) -> None:
     meta = {schema.METADATA_KEY: json.dumps(cases.metadata(CASE))}
-    small = table.replace_schema_metadata(meta)
-    pq.write_table(small, target(tmp_path), compression="zstd", row_group_size=50)
+    small = table.slice(0, 100).replace_schema_metadata(meta)
+    pq.write_table(small, target(tmp_path), compression="zstd", row_group_size=1)
     assert any("row groups, found 100" in text for text in problems(tmp_path))
 
 

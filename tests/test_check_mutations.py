@@ -38,19 +38,6 @@ def problems(path: Path) -> list[str]:
     return [str(problem) for problem in found]
 
 
-def compact(table: pa.Table) -> pa.Table:
-    """Profiles as float16, as in a submission."""
-    fields, arrays = [], []
-    for field in table.schema:
-        column = table[field.name]
-        if pa.types.is_fixed_size_list(field.type) and pa.types.is_float32(field.type.value_type):
-            kind = pa.list_(pa.float16(), field.type.list_size)
-            field, column = pa.field(field.name, kind), column.combine_chunks().cast(kind)
-        fields.append(field)
-        arrays.append(column)
-    return pa.Table.from_arrays(arrays, schema=pa.schema(fields, metadata=table.schema.metadata))
-
-
 def place(folder: Path, table: pa.Table, name: str = CASE.name) -> Path:
     path = folder / cases.PROTOCOL / cases.DATASET / f"{name}.parquet"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -59,7 +46,7 @@ def place(folder: Path, table: pa.Table, name: str = CASE.name) -> Path:
 
 
 def test_a_right_submission_has_no_problems(tmp_path: Path, columns: Columns) -> None:
-    place(tmp_path, compact(cases.table(columns, cases.metadata(CASE))))
+    place(tmp_path, cases.compact(cases.table(columns, cases.metadata(CASE))))
     assert problems(tmp_path) == []
 
 
@@ -243,7 +230,7 @@ def test_wrong_rows(
     altered["status"] = altered["status"].astype(object)
     altered["attack"] = altered["attack"].astype(object)
     change(altered)
-    place(tmp_path, compact(cases.table(altered, cases.metadata(CASE))))
+    place(tmp_path, cases.compact(cases.table(altered, cases.metadata(CASE))))
     found = problems(tmp_path)
     assert any(words in text for text in found), found
     # file, row and remedy
@@ -316,7 +303,7 @@ def test_wrong_metadata(
     change(meta)
     place(
         tmp_path,
-        compact(cases.table(columns, cases.metadata(CASE))).replace_schema_metadata(
+        cases.compact(cases.table(columns, cases.metadata(CASE))).replace_schema_metadata(
             {schema.METADATA_KEY: json.dumps(meta)}
         ),
     )
@@ -334,7 +321,7 @@ def test_a_constant_column_must_be_the_places(
     tmp_path: Path, columns: Columns, column: str
 ) -> None:
     changed = {**columns, column: np.full(len(columns["label"]), "x", dtype=object)}
-    place(tmp_path, compact(cases.table(changed, cases.metadata(CASE))))
+    place(tmp_path, cases.compact(cases.table(changed, cases.metadata(CASE))))
     assert any(f"expected {column} " in text for text in problems(tmp_path))
 
 
@@ -343,7 +330,7 @@ def test_all_problems_are_listed_at_once(tmp_path: Path, columns: Columns) -> No
     setter("rfc", 1.6)(altered)
     setter("l0", 10.5)(altered)
     meta = cases.metadata(CASE, seed=1, family="x")
-    place(tmp_path, compact(cases.table(altered, meta)))
+    place(tmp_path, cases.compact(cases.table(altered, meta)))
     text = "\n".join(problems(tmp_path))
     for words in ("rfc from 0", "l0 a whole", "metadata seed", "metadata family"):
         assert words in text
@@ -352,7 +339,7 @@ def test_all_problems_are_listed_at_once(tmp_path: Path, columns: Columns) -> No
 def test_the_right_side_file_passes_and_a_wrong_one_does_not(
     tmp_path: Path, columns: Columns
 ) -> None:
-    path = place(tmp_path, compact(cases.table(columns, cases.metadata(CASE))))
+    path = place(tmp_path, cases.compact(cases.table(columns, cases.metadata(CASE))))
     side = path.with_name(f"{CASE.name}.extras.parquet")
     right = cases.extras(CASE, columns).to_pylist()
 

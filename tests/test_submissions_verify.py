@@ -14,6 +14,7 @@ from bench.submissions.verify import (
     Values,
     agree,
     choose,
+    conclude,
     power,
     power_statement,
     verify_rows,
@@ -121,13 +122,38 @@ def test_a_row_that_needs_the_makers_batches_is_reproduced() -> None:
     assert machine.looks == ["together", "as measured", "alone"]
 
 
-def test_a_row_that_wanders_on_this_machine_too_is_unstable() -> None:
+def test_a_row_that_wanders_on_this_machine_too_is_unsettled() -> None:
     key = ROWS[0]
-    (verdict,) = verify_rows({key: values(0.2)}, [key], Machine({key: 0.01}))
-    assert verdict.outcome == "unstable"
+    (verdict,) = verify_rows({key: values(0.2)}, [key], Machine({key: 0.03}))
+    assert verdict.outcome == "unsettled"
     (verdict,) = verify_rows({key: values(0.2)}, [key], Machine())
     assert verdict.outcome == "contradicted"
     assert "the file says ok, norm 0.5, rfc 0.2; found ok, norm 0.5, rfc 0.4" in str(verdict)
+
+
+def test_a_row_that_is_off_a_little_is_unsettled() -> None:
+    key = ROWS[0]
+    (verdict,) = verify_rows({key: values(0.402)}, [key], Machine())
+    assert verdict.outcome == "unsettled"
+    (verdict,) = verify_rows({key: values(0.412)}, [key], Machine())
+    assert verdict.outcome == "contradicted"
+
+
+def test_the_verdict_allows_what_an_honest_file_may_have() -> None:
+    assert conclude(16, 0, 0) == "reproduced"
+    assert conclude(16, 0, 1) == "contradicted"
+    # binomial(16, .01): 2 or more .011, 3 or more .0005; binomial(300, .01): 11 or more .0003
+    assert conclude(16, 2, 0) == "reproduced"
+    assert conclude(16, 3, 0) == "contradicted"
+    assert conclude(300, 8, 0) == "reproduced"
+    assert conclude(300, 11, 0) == "contradicted"
+
+
+def test_a_forger_who_shifts_every_row_a_little_is_found() -> None:
+    stated = {key: values(0.395) for key in ROWS}
+    verdicts = verify_rows(stated, choose(ROWS, 16, FILE, "s"), Machine())
+    unsettled = sum(v.outcome == "unsettled" for v in verdicts)
+    assert conclude(16, unsettled, 0) == "contradicted"
 
 
 def test_tolerances_are_the_contracts() -> None:

@@ -70,7 +70,7 @@ def verify(
             sys.stdout.write(f"{verdict}\n")
     result = found.record
     sys.stdout.write(
-        f"reproduced {result.reproduced} of {result.rows} rows, {result.unstable} unstable, "
+        f"reproduced {result.reproduced} of {result.rows} rows, {result.unsettled} unsettled, "
         f"{result.contradicted} contradicted\n{power_statement(found.total, result.rows)}\n"
     )
     if secret is None:
@@ -79,8 +79,9 @@ def verify(
         path = file.with_name(f"{file.stem}.verify.json")
         append_record(path, result)
         sys.stdout.write(f"record: {path}\n")
-    if result.contradicted:
+    if result.verdict == "contradicted":
         raise BenchError(
-            f"expected rows that measuring again reproduces, found {result.contradicted} of "
-            f"{result.rows} contradicted, in {file}; do not accept it"
+            f"expected rows that measuring again reproduces, found {result.contradicted} "
+            f"contradicted and {result.unsettled} unsettled of {result.rows}, in {file}; do not "
+            "accept it"
         )

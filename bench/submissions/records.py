@@ -11,6 +11,7 @@ from pydantic import Field, ValidationError
 from bench.entries import Frozen, Sha256
 from bench.submissions.places import MAX_RECORD
 from bench.submissions.problems import Findings, short
+from bench.submissions.verify import conclude
 
 Text = Annotated[str, Field(max_length=200)]
 
@@ -31,8 +32,8 @@ class Record(Frozen):
     """Rows that were measured again."""
     of_rows: int = Field(ge=1)
     reproduced: int = Field(ge=0)
-    unstable: int = Field(ge=0)
-    """Rows that differ here from one batch size to another as well."""
+    unsettled: int = Field(ge=0)
+    """Rows that are off a little, or that differ here from one batch to another as well."""
     contradicted: int = Field(ge=0)
     verdict: Literal["reproduced", "contradicted"]
 
@@ -68,14 +69,14 @@ def check_records(path: Path, findings: Findings) -> None:
         findings.add("", text, "write it with `bench verify`")
         return
     for number, record in enumerate(found.records):
-        counted = record.reproduced + record.unstable + record.contradicted
+        counted = record.reproduced + record.unsettled + record.contradicted
         if counted != record.rows or record.rows > record.of_rows:
             findings.add(
                 f"record {number}",
                 f"expected counts that add up to {record.rows}, found {counted}",
                 "write it with `bench verify`",
             )
-        if (record.contradicted > 0) != (record.verdict == "contradicted"):
+        if conclude(record.rows, record.unsettled, record.contradicted) != record.verdict:
             findings.add(
                 f"record {number}",
                 f"expected a verdict as the counts say, found {record.verdict}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +19,15 @@ from bench.request import Request
 from bench.results.provenance import now, versions
 from bench.results.store import read_metadata, read_rows
 from bench.submissions.records import Record
-from bench.submissions.verify import Look, Values, Verdict, choose, row_values, verify_rows
+from bench.submissions.verify import (
+    Look,
+    Values,
+    Verdict,
+    choose,
+    conclude,
+    row_values,
+    verify_rows,
+)
 
 COLUMNS = ("attack", "sample_id", "label", "clean_pred", "success", "status", "rfc")
 NORMS = ("l1", "l2", "linf")
@@ -60,10 +69,8 @@ def verify(path: Path, samples: int, secret: str, who: str, request: Request) ->
     verdicts = verify_rows(stated, chosen, _Measure(planned))
     count = {
         name: sum(v.outcome == name for v in verdicts)
-        for name in ("reproduced", "unstable", "contradicted")
+        for name in ("reproduced", "unsettled", "contradicted")
     }
-    import hashlib
-
     record = Record(
         who=who,
         when=now(),
@@ -74,9 +81,9 @@ def verify(path: Path, samples: int, secret: str, who: str, request: Request) ->
         rows=len(verdicts),
         of_rows=len(stated),
         reproduced=count["reproduced"],
-        unstable=count["unstable"],
+        unsettled=count["unsettled"],
         contradicted=count["contradicted"],
-        verdict="contradicted" if count["contradicted"] else "reproduced",
+        verdict=conclude(len(verdicts), count["unsettled"], count["contradicted"]),
     )
     return Verification(tuple(verdicts), len(stated), record)
 

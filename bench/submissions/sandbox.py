@@ -6,6 +6,7 @@ worker has limits on memory and time; when it dies, that is a finding like any o
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -36,16 +37,14 @@ def check_apart(groups: Sequence[Sequence[Place]]) -> Iterator[list[Problem]]:
             worker = worker or _start()
             answer = _ask(worker, places)
             if answer is None:
-                code = worker.wait()
+                code = _stop(worker)
                 worker = None
                 yield [_died(places, code)]
             else:
                 yield [Problem(**item) for item in json.loads(answer)]
     finally:
         if worker is not None:
-            assert worker.stdin is not None, "the worker is opened with a pipe"
-            worker.stdin.close()
-            worker.wait(timeout=10)
+            _stop(worker)
 
 
 def _start() -> subprocess.Popen[str]:
@@ -58,6 +57,19 @@ def _start() -> subprocess.Popen[str]:
         text=True,
         env=environment,
     )
+
+
+def _stop(worker: subprocess.Popen[str]) -> int:
+    """Close the worker's pipes, which ends it, and return its exit code."""
+    for stream in (worker.stdin, worker.stdout):
+        if stream is not None:
+            with contextlib.suppress(OSError):
+                stream.close()
+    try:
+        return worker.wait(timeout=10)
+    except subprocess.TimeoutExpired:
+        worker.kill()
+        return worker.wait()
 
 
 def _ask(worker: subprocess.Popen[str], places: Sequence[Place]) -> str | None:
