@@ -158,7 +158,7 @@ def read_samples(submission: Submission) -> Samples:
         if missing:
             raise BenchError(f"{submission.path}: expected the columns {sorted(missing)}")
         return _arrange(table, submission.rules)
-    except (pa.ArrowException, OSError, ValueError, TypeError) as error:
+    except (pa.ArrowException, OSError, ValueError, TypeError, KeyError) as error:
         text = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise BenchError(f"{submission.path}: unreadable rows ({text})") from None
 
