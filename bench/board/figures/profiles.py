@@ -56,7 +56,11 @@ def _panels(rows: Sequence[Row]) -> dict[str, list[Row]]:
     found: dict[str, list[Row]] = {}
     for row in rows:
         found.setdefault(meta(row, by), []).append(row)
-    return dict(sorted(found.items()))
+    # by name, controls last: the same kind of net then has the same colour in every panel
+    return {
+        name: sorted(found[name], key=lambda r: (r.model.control, r.model.name))
+        for name in sorted(found)
+    }
 
 
 def _panel(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from bench.board.build import Row, Table
-from bench.board.figures.style import colours, is_linear, meta
+from bench.board.figures.style import colours, decimals, is_linear, meta
 from bench.board.rules import white_rfc
 from bench.stats import Interval
 
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 CAPTION = (
     "RFC against clean accuracy (left) and against the median minimal norm (right), with 95 % "
-    "intervals. Filled: ranked; hollow: not ranked; x: untrained. Dashed line: white noise."
+    "intervals. Filled: ranked; hollow: not ranked; x: untrained (at chance, so only on the "
+    "right). Dashed line: white noise."
 )
 
 
@@ -33,16 +34,14 @@ def draw(table: Table) -> Figure:
     left, right = figure.subplots(1, 2, sharey=True)
     clean = [Interval(*(100 * v for v in row.model.clean)) for row in rows]
     norm = [row.model.attacks[primary].norm for row in rows]
-    _points(left, rows, clean, primary, palette)
+    trained = [i for i, row in enumerate(rows) if not row.model.control] or range(len(rows))
+    _points(left, [rows[i] for i in trained], [clean[i] for i in trained], primary, palette)
     _points(right, rows, norm, primary, palette)
     for axis in (left, right):
         axis.axhline(white_rfc(*table.size), color="#444444", lw=0.9, ls=(0, (4, 3)))
     left.set(xlabel="clean accuracy (%)", ylabel=f"RFC under {primary} (1 = Nyquist)")
     right.set(xlabel=f"median norm of {primary} ([0, 1] pixels)", xscale="log")
-    from matplotlib.ticker import LogFormatter
-
-    right.xaxis.set_major_formatter(LogFormatter(minor_thresholds=(2, 0.5)))
-    right.xaxis.set_minor_formatter(LogFormatter(minor_thresholds=(2, 0.5)))
+    decimals(right.xaxis)
     families = sorted({meta(row, "family") for row in rows})
     handles = [
         Line2D([], [], marker="o", ls="", color=palette[name], label=name) for name in families[:12]

@@ -1,4 +1,4 @@
-"""Clean image, perturbation and its spectrum for one sample, model by model."""
+"""Clean image, perturbation and its spectrum for sample images, model by model."""
 
 from __future__ import annotations
 
@@ -17,15 +17,16 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 CAPTION = (
-    "One sample, model by model: the clean image, the minimal L2 perturbation (each on its own "
+    "Samples, model by model: the clean image, the minimal L2 perturbation (each on its own "
     "symmetric scale, its norm above) and its spectrum (zero frequency in the centre, two decades "
     "below and above white noise)."
 )
 MAX_COLUMNS = 12
+SAMPLES = 2
 
 
 def draw(table: Table, found: Mapping[str, Extras]) -> Figure | None:
-    """Draw the sample that most models have; None if no model has an example.
+    """Draw the samples that most models have; None if no model has an example.
 
     Args:
         table: whose models.
@@ -34,34 +35,43 @@ def draw(table: Table, found: Mapping[str, Extras]) -> Figure | None:
     from matplotlib.figure import Figure
 
     primary = table.rules.primary
-    rows = chosen(table.rows, primary)
-    sample = _common(rows, found, primary)
-    shown = [
-        (row, example)
-        for row in rows
-        for example in found[row.model.name].examples.get(primary, ())
-        if example.sample_id == sample
-    ][:MAX_COLUMNS]
-    if not shown:
+    rows = [r for r in chosen(table.rows, primary) if found[r.model.name].examples.get(primary)][
+        :MAX_COLUMNS
+    ]
+    samples = _common(rows, found, primary)
+    if not samples:
         return None
-    figure = Figure(figsize=(max(4.6, 1.15 * len(shown) + 0.5), 3.9), layout="constrained")
-    axes = figure.subplots(3, len(shown), squeeze=False)
-    for place, (row, example) in enumerate(shown):
-        _column(list(axes[:, place]), row, example)
-    for axis, text in zip(axes[:, 0], ("image", "perturbation", "spectrum"), strict=True):
-        axis.set_ylabel(text, fontsize=7.5)
-    figure.suptitle(f"sample {sample}, {primary}", fontsize=8)
+    figure = Figure(
+        figsize=(1.12 * len(rows) + 0.4, 3.4 * len(samples) + 0.2), layout="constrained"
+    )
+    parts = figure.subfigures(len(samples), 1, squeeze=False).ravel()
+    for part, sample in zip(parts, samples, strict=True):
+        axes = part.subplots(3, len(rows), squeeze=False)
+        for place, row in enumerate(rows):
+            examples = found[row.model.name].examples[primary]
+            example = next((e for e in examples if e.sample_id == sample), None)
+            _column(list(axes[:, place]), row, example)
+        words = (f"sample {sample}", "perturbation", "spectrum")
+        for axis, word in zip(axes[:, 0], words, strict=True):
+            axis.set_ylabel(word, fontsize=7)
     return figure
 
 
-def _common(rows: Sequence[Row], found: Mapping[str, Extras], attack: str) -> int | None:
-    seen = Counter(
-        e.sample_id for row in rows for e in found[row.model.name].examples.get(attack, ())
-    )
-    return min(seen, key=lambda i: (-seen[i], i)) if seen else None
+def _common(rows: Sequence[Row], found: Mapping[str, Extras], attack: str) -> list[int]:
+    """The samples that most models have an example of."""
+    seen = Counter(e.sample_id for row in rows for e in found[row.model.name].examples[attack])
+    return sorted(sorted(seen, key=lambda i: (-seen[i], i))[:SAMPLES])
 
 
-def _column(axes: Sequence[Axes], row: Row, example: Example) -> None:
+def _column(axes: Sequence[Axes], row: Row, example: Example | None) -> None:
+    axes[0].set_title(short(row).replace(" (", "\n("), fontsize=5.6, fontweight="normal")
+    for axis in axes:
+        axis.set(xticks=[], yticks=[])
+        axis.grid(False)
+        for side in axis.spines.values():
+            side.set_visible(False)
+    if example is None:
+        return
     delta = example.delta
     largest = float(np.abs(delta).max()) or 1.0
     norm = float(np.sqrt((delta**2).sum()))
@@ -73,13 +83,7 @@ def _column(axes: Sequence[Axes], row: Row, example: Example) -> None:
     else:
         axes[1].imshow(_colour(0.5 + delta / (2 * largest)), interpolation="nearest")
     axes[2].imshow(spectrum(delta), cmap="RdBu_r", vmin=-2, vmax=2, interpolation="nearest")
-    axes[0].set_title(short(row), fontsize=5.6, fontweight="normal")
     axes[1].set_title(f"L2 {norm:.3g}", fontsize=6, fontweight="normal", pad=2)
-    for axis in axes:
-        axis.set(xticks=[], yticks=[])
-        axis.grid(False)
-        for side in axis.spines.values():
-            side.set_visible(False)
 
 
 def spectrum(delta: Array) -> Array:

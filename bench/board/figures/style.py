@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 from bench.board.build import Row
 
 if TYPE_CHECKING:
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 RC: dict[str, Any] = {
@@ -87,10 +88,19 @@ def is_linear(row: Row) -> bool:
 
 
 def short(row: Row) -> str:
-    """Return the model's name without its data set."""
-    name = row.model.name
+    """Return the model's name without its data set; "untrained" for a control."""
     prefix = row.model.submission.rules.dataset.name + "-"
-    return plain(name.removeprefix(prefix))
+    name = row.model.name.removeprefix(prefix)
+    return plain(name.replace("@random", " (untrained)").replace("@seed", ", seed "))
+
+
+def decimals(axis: Axis) -> None:
+    """Label a logarithmic axis with plain decimals."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axis.set_major_locator(LogLocator(base=10, subs=(1.0, 2.0, 5.0)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.6g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def chosen(rows: Sequence[Row], primary: str) -> list[Row]:
