@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from bench.attacks.base import Attack, logit_margin
+from bench.attacks.settle import MARGIN
 from bench.attacks.step import GradientStep, margin_cotangent
 from bench.attacks.trust_region import Problem, column
 from bench.attacks.trust_region_l2 import solve_l2
@@ -75,7 +76,7 @@ class BrendelBethge(Attack):
                 walk.normal = gradient
             else:
                 walk.normal.mul_(spec.momentum).add_(gradient, alpha=1 - spec.momentum)
-            optimum = self._move(walk, behind, radius)
+            optimum = self._move(walk, behind, logits.abs().amax(1), radius)
             if not self._leave(walk, distance, optimum):
                 break
         return best.view(-1, *shape)
@@ -101,10 +102,14 @@ class BrendelBethge(Attack):
             best[walk.index[better]] = walk.x[better]
             walk.best[better] = distance[better]
 
-    def _move(self, walk: _Walk, behind: Tensor, radius: float) -> Tensor:
-        """Take a step; return the distance (n,) of the nearest point on the boundary's plane."""
-        over = self.spec.overshoot
-        goal = torch.where(behind < 0, over * behind, (2 - over) * behind)
+    def _move(self, walk: _Walk, behind: Tensor, scale: Tensor, radius: float) -> Tensor:
+        """Take a step; return the distance (n,) of the nearest point on the boundary's plane.
+
+        The plane lies behind the boundary by the overshoot; and by what minimal attacks settle at,
+        for float32 logits can tie, which would be neither adversarial nor a reason to move.
+        """
+        beyond = torch.maximum((self.spec.overshoot - 1) * behind.abs(), MARGIN * scale)
+        goal = behind - beyond
         length = torch.linalg.vector_norm(walk.normal, dim=1)
         length = length.clamp_min(torch.finfo(length.dtype).tiny)
         walk.x, optimum = self.solve(
