@@ -1,5 +1,7 @@
 // ---------------------------------------------------------------- radial spectrum
 const BOX = { width: 900, height: 400, left: 58, right: 14, top: 12, bottom: 44 };
+let resizing;
+window.addEventListener("resize", () => { clearTimeout(resizing); resizing = setTimeout(drawRadial, 120); });
 function pickedModels() {
   return table().models.filter((m) => state.picked.has(m.name));
 }
@@ -12,6 +14,10 @@ function drawPlots() {
 }
 function drawRadial() {
   const t = table();
+  // drawn at its real width, so that its text is as large as the page's
+  BOX.width = Math.max(300, Math.min(900, $("plot").clientWidth || 900));
+  BOX.height = BOX.width < 600 ? 300 : 400;
+  BOX.left = BOX.width < 600 ? 44 : 58;
   const models = pickedModels().filter((m) => m.profiles[state.attack]);
   const curves = models.map((m, i) => ({ model: m, colour: lineColour(i), ...m.profiles[state.attack] }));
   const positive = (v) => Number.isFinite(v) && v > 0;
@@ -24,13 +30,13 @@ function drawRadial() {
     root.append(svg("line", { class: "grid", x1: BOX.left, x2: BOX.width - BOX.right, y1: y(10 ** d), y2: y(10 ** d) }));
     label(root, BOX.left - 8, y(10 ** d) + 4, d < 0 ? String(Number((10 ** d).toFixed(-d))) : String(10 ** d), "end");
   }
-  for (const [r, text] of [[0, "0"], [0.25, "0.25"], [0.5, "0.5"], [0.75, "0.75"], [1, "1"], [1.25, "1.25"], [Math.SQRT2, "√2"]]) {
+  for (const [r, text] of [[0, "0"], [0.25, "0.25"], [0.5, "0.5"], [0.75, "0.75"], [1, "1"], [1.2, "1.2"], [Math.SQRT2, "√2"]]) {
     root.append(svg("line", { class: "grid", x1: x(r), x2: x(r), y1: BOX.top, y2: BOX.height - BOX.bottom }));
     label(root, x(r), BOX.height - BOX.bottom + 17, text, "middle");
   }
   label(root, (BOX.left + BOX.width - BOX.right) / 2, BOX.height - 6, "radial frequency (1 = Nyquist)", "middle");
-  const title = label(root, 14, (BOX.top + BOX.height - BOX.bottom) / 2, "energy per frequency / white noise", "middle");
-  title.setAttribute("transform", `rotate(-90 14 ${(BOX.top + BOX.height - BOX.bottom) / 2})`);
+  const title = label(root, 11, (BOX.top + BOX.height - BOX.bottom) / 2, "energy per frequency / white noise", "middle");
+  title.setAttribute("transform", `rotate(-90 11 ${(BOX.top + BOX.height - BOX.bottom) / 2})`);
   const path = (v) => v.map((e, i) => [t.radius[i], e]).filter(([, e]) => positive(e)).map(([r, e], i) => `${i ? "L" : "M"}${x(r).toFixed(1)} ${y(e).toFixed(1)}`).join("");
   if (t.clean) root.append(svg("path", { class: "clean", d: path(t.clean.mean) }));
   root.append(svg("line", { class: "white", x1: BOX.left, x2: BOX.width - BOX.right, y1: y(1), y2: y(1) }));
