@@ -21,15 +21,32 @@ if TYPE_CHECKING:
     from bench.api import evaluate
     from bench.models.load import load_model
     from bench.training import train
+    from bench.verbs import check, compare, leaderboard, submit, verify
 
 __version__ = "0.1.0"
-__all__ = ["BenchError", "__version__", "evaluate", "load_model", "spectrum", "train"]
+__all__ = [
+    "BenchError",
+    "__version__",
+    "check",
+    "compare",
+    "evaluate",
+    "leaderboard",
+    "load_model",
+    "spectrum",
+    "submit",
+    "train",
+    "verify",
+]
 
 _LAZY = {
     "evaluate": ("bench.api", "evaluate"),
     "load_model": ("bench.models.load", "load_model"),
     "spectrum": ("bench.spectrum", None),
     "train": ("bench.training", "train"),
+    **{
+        name: ("bench.verbs", name)
+        for name in ("check", "compare", "leaderboard", "submit", "verify")
+    },
 }
 
 

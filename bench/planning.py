@@ -108,6 +108,9 @@ def plan(request: Request, whole_split: bool = False) -> Plan:
         check_readable(images, [int(p) for p in positions_of(images, ids)])
     if request.seed is not None and request.seed != protocol.seed:
         reasons = (*reasons, f"seed {request.seed} is not the protocol's {protocol.seed}")
+    trained_on = loaded.weights.train_count
+    if trained_on is not None and trained_on < dataset.train_count:
+        reasons = (*reasons, f"weights trained on {trained_on} of {dataset.train_count} images")
     job = Job(
         model_name=entry.name,
         model=loaded.module,

@@ -54,7 +54,7 @@ LAYERS = [
     "errors", "entries", "registry", "spectrum", "metrics", "memory", "resampling", "stats",
     "results", "data", "models", "attacks", "batch_size", "job", "rows", "evaluation", "calibration", "request",
     "description", "planning", "cost", "engines", "clean", "training", "api", "board",
-    "submissions", "cli",
+    "submissions", "verbs", "cli",
 ]  # fmt: skip
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import os
 import pickle
 import warnings
 from collections.abc import Mapping
@@ -19,6 +17,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from bench.errors import BenchError
+from bench.results.files import write_bytes
 
 KEY = "bench"
 """Metadata key of the JSON text in a safetensors file."""
@@ -54,30 +53,8 @@ def write_checkpoint(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[st
     text = json.dumps(meta, sort_keys=True, separators=(",", ":"))
     cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     data = save(cpu, metadata={KEY: text})
-    write_atomic(path, data)
+    write_bytes(path, data)
     return hashlib.sha256(data).hexdigest()
-
-
-def write_atomic(path: Path, data: bytes) -> None:
-    """Write bytes under a temporary name beside `path`, flush them to the disk, then rename.
-
-    Raises:
-        BenchError: the place can't be written.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise BenchError(
-            f"expected a place to write, got {error.strerror!r}, in {path}; choose another --output"
-        ) from error
 
 
 def read_checkpoint(path: Path, *, sha256: str | None = None) -> Checkpoint:

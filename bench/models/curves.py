@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from bench.models.checkpoint import write_atomic
+from bench.results.files import write_bytes
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ def write_log(path: Path, rows: Sequence[EpochRow]) -> None:
     writer = csv.DictWriter(text, [field.name for field in fields(EpochRow)], lineterminator="\n")
     writer.writeheader()
     writer.writerows(asdict(row) for row in rows)
-    write_atomic(path, text.getvalue().encode())
+    write_bytes(path, text.getvalue().encode())
 
 
 def write_curves(path: Path, rows: Sequence[EpochRow], title: str) -> None:
@@ -52,4 +52,4 @@ def write_curves(path: Path, rows: Sequence[EpochRow], title: str) -> None:
     accuracy.legend()
     picture = io.BytesIO()
     figure.savefig(picture, format="png", dpi=120)
-    write_atomic(path, picture.getvalue())
+    write_bytes(path, picture.getvalue())

@@ -53,6 +53,8 @@ class WeightsFound:
     """Of the file, where there is one."""
     state_dict_sha256: str
     """Over names, shapes and values of the state dict."""
+    train_count: int | None = None
+    """Images that `bench train` trained on, where the file says so."""
 
     @property
     def sha256(self) -> str:
@@ -130,19 +132,20 @@ def load(
     module = _build(
         entry, dataset, config, hub=file is None and weights != "random", seed=seed, trust=trust
     )
-    sha256 = None
+    sha256, train_count = None, None
     if file is not None:
         expected = entry.weights.sha256 if weights == "default" and entry.weights else None
         if trained is not None and file == trained:
             expected = None
         checkpoint = read_checkpoint(file, sha256=expected)
         load_weights(module, checkpoint.tensors, str(file))
-        sha256 = checkpoint.sha256
+        sha256, train_count = checkpoint.sha256, checkpoint.meta.get("train_count")
     found = WeightsFound(
         kind=weights if weights in ("default", "random") else "path",
         where=_where(entry, weights, file, seed),
         file_sha256=sha256,
         state_dict_sha256=state_dict_sha256(module),
+        train_count=train_count if isinstance(train_count, int) else None,
     )
     n_params = sum(p.numel() for p in module.parameters())
     if entry.net is not None and not entry.net.relu:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,7 +28,18 @@ def atomic(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise _cannot_write(path, error) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a whole file, flushed to the disk, or leave what is there.
+
+    Raises:
+        BenchError: the place can't be written.
+    """
+    with atomic(path) as temporary:
+        temporary.write_bytes(data)
 
 
 def ensure_writable(folder: Path) -> None:

@@ -1,0 +1,152 @@
+"""The Python calls of the verbs that work on submissions: submit, check, verify, compare, board."""
+
+from __future__ import annotations
+
+import getpass
+import secrets
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.errors import BenchError
+
+if TYPE_CHECKING:
+    from bench.submissions.compare import Difference
+    from bench.submissions.problems import Problem
+    from bench.submissions.remeasure import Verification
+
+
+def submit(
+    model: str,
+    dataset: str,
+    *,
+    protocol: str = "caro2024",
+    results: str | Path = "results",
+    submissions: str | Path = "submissions",
+) -> list[Path]:
+    """Check a complete result and put its compact form into the folder of submissions.
+
+    Args:
+        model: its name in the results, `<model>@random` for an untrained control.
+        dataset: name of the data set.
+        protocol: name of the protocol.
+        results: folder that `evaluate` wrote to.
+        submissions: folder of submissions.
+
+    Returns:
+        The files that were written.
+
+    Raises:
+        BenchError: there is no such result, or it does not pass the checks.
+    """
+    from bench.submissions.submit import submit as submit_file
+
+    source = Path(results) / protocol / dataset / f"{model}.parquet"
+    written, problems = submit_file(source, Path(submissions))
+    if problems:
+        raise BenchError("; ".join(str(problem) for problem in problems))
+    return written
+
+
+def check(paths: Sequence[str | Path] = ("submissions",)) -> list[Problem]:
+    """Return every problem of the submissions in files or folders; nothing in them is run."""
+    from bench.submissions.check import group
+    from bench.submissions.places import collect
+    from bench.submissions.sandbox import check_apart
+
+    places, problems = collect([Path(path) for path in paths])
+    for found in check_apart(group(places)):
+        problems += found
+    return problems
+
+
+def verify(
+    path: str | Path,
+    *,
+    samples: int = 16,
+    secret: str | None = None,
+    who: str | None = None,
+    weights: str | Path = "default",
+    data: str | None = None,
+    data_dir: str | Path | None = None,
+    device: str = "auto",
+    trust: bool = False,
+    offline: bool = False,
+) -> Verification:
+    """Measure a random choice of a submission's rows again and compare; writes no record.
+
+    Args:
+        path: the submission.
+        samples: how many rows.
+        secret: with the file's hash it chooses the rows; None: a fresh one.
+        who: name for the record; None: the user's.
+        weights: "default" or a file.
+        data: as in `evaluate`.
+        data_dir: as in `evaluate`.
+        device: as in `evaluate`.
+        trust: as in `evaluate`.
+        offline: as in `evaluate`.
+
+    Raises:
+        BenchError: not a submission, or its weights or images are not at hand.
+    """
+    from bench.request import Request
+    from bench.submissions.remeasure import verify as measure_again
+
+    with tempfile.TemporaryDirectory(prefix="bench-verify-") as folder:
+        request = Request(
+            model="",
+            weights=weights,
+            trust=trust,
+            data=data,
+            data_dir=None if data_dir is None else Path(data_dir),
+            device=device,
+            output=Path(folder),
+            offline=offline,
+        )
+        chosen = secret or secrets.token_hex(16)
+        return measure_again(Path(path), samples, chosen, who or getpass.getuser(), request)
+
+
+def compare(
+    first: str, second: str, *, folders: Sequence[str | Path] = ("results", "submissions")
+) -> list[Difference]:
+    """Return the paired differences of two models, first minus second, with intervals.
+
+    Args:
+        first: a model's name, or a result file.
+        second: another one.
+        folders: where names are looked for, in this order.
+
+    Raises:
+        BenchError: one of them is not there, or they are not comparable.
+    """
+    from bench.submissions.compare import compare as differences
+    from bench.submissions.compare import open_pair, resolve
+
+    places = [Path(folder) for folder in folders]
+    return differences(*open_pair(resolve(first, places), resolve(second, places)))
+
+
+def leaderboard(
+    submissions: str | Path = "submissions",
+    output: str | Path = "leaderboard",
+    *,
+    figures: bool = True,
+) -> list[str]:
+    """Make the leaderboard from submissions and return which of its files changed.
+
+    Args:
+        submissions: folder of submissions.
+        output: folder of the board.
+        figures: draw the figures too.
+
+    Raises:
+        BenchError: the folder of submissions is not there.
+    """
+    from bench.board.build import build
+    from bench.board.write import render, write
+
+    folder = Path(output)
+    return write(render(build(Path(submissions)), folder, figures), folder)
