@@ -52,9 +52,9 @@ def test_this_test_sees_a_heavy_import() -> None:
 # from the bottom to the top: a part imports only what stands before it
 LAYERS = [
     "errors", "entries", "registry", "spectrum", "metrics", "memory", "resampling", "stats",
-    "results", "data", "models", "attacks", "batch_size", "job", "rows", "evaluation", "calibration",
-    "request", "description", "planning", "cost", "engines", "clean", "training", "api", "board",
-    "submissions", "verbs", "cli",
+    "results", "data", "models", "attacks", "batch_size", "job", "rows", "evaluation",
+    "calibration", "request", "description", "planning", "cost", "engines", "clean", "training",
+    "api", "board", "submissions", "verbs", "cli",
 ]  # fmt: skip
 
 
