@@ -16,7 +16,6 @@ import torch
 from torch import Tensor
 
 from bench.attacks.base import Attack, logit_margin
-from bench.attacks.settle import MARGIN
 from bench.attacks.step import GradientStep, margin_cotangent
 from bench.attacks.trust_region import Problem, column
 from bench.attacks.trust_region_l2 import solve_l2
@@ -25,6 +24,8 @@ from bench.entries import AttackSpec
 
 STATIONARY = 1e-4
 """Relative gain in distance below which a step is not worth taking."""
+BEYOND = 3e-6
+"""Smallest margin to aim at, in units of the largest absolute logit (settling asks for 1e-5)."""
 PATIENCE = 20
 """Steps in a row without such a gain after which a sample has converged; momentum 0.8 forgets
 99 % of a gradient in this time."""
@@ -105,10 +106,10 @@ class BrendelBethge(Attack):
     def _move(self, walk: _Walk, behind: Tensor, scale: Tensor, radius: float) -> Tensor:
         """Take a step; return the distance (n,) of the nearest point on the boundary's plane.
 
-        The plane lies behind the boundary by the overshoot; and by what minimal attacks settle at,
-        for float32 logits can tie, which would be neither adversarial nor a reason to move.
+        The plane lies behind the boundary by the overshoot, and by a little more than float32
+        resolves: logits that tie would be neither adversarial nor a reason to move.
         """
-        beyond = torch.maximum((self.spec.overshoot - 1) * behind.abs(), MARGIN * scale)
+        beyond = torch.maximum((self.spec.overshoot - 1) * behind.abs(), BEYOND * scale)
         goal = behind - beyond
         length = torch.linalg.vector_norm(walk.normal, dim=1)
         length = length.clamp_min(torch.finfo(length.dtype).tiny)

@@ -107,9 +107,10 @@ def _on_region(problem: Problem, sign: Tensor, lowest: Tensor, longest: Tensor) 
 class _Search:
     """Finds epsilon and t = |nu| for a batch of feasible problems; samples that are done leave.
 
-    Each round takes the pixels as free or clipped as they are and solves the trust region for t,
-    then the plane for epsilon, within a bracket: a step of length r that falls short of the plane
-    says that epsilon is too small, one that goes beyond says too large.
+    Each round takes the pixels as free or clipped as they are and solves region and plane for both,
+    within a bracket of epsilon: a step of length r that falls short of the plane says that epsilon
+    is too small, one that reaches it and could be shorter says too large. t may turn negative,
+    where the pixels that epsilon pushes home would overshoot the plane.
     """
 
     def __init__(
@@ -150,8 +151,11 @@ class _Search:
         owed = self.sign * (p.c - dot(p.b, steps))
         on_plane = owed.abs() <= PLANE * (p.c.abs() + p.r) + ROUNDING * torch.finfo(owed.dtype).eps
         fits = on_plane & (length <= REGION[1] * p.r)
-        self.high = torch.where((length <= p.r) & (owed <= 0) | fits, self.epsilon, self.high)
-        self.low = torch.where((length >= p.r) & (owed > 0) & ~fits, self.epsilon, self.low)
+        # lengthening the step (t away from 0) brings it to the plane where owed * t > 0
+        short = (length <= p.r) & (owed * self.t <= 0) | fits
+        self.high = torch.where(short, self.epsilon, self.high)
+        long = (length >= p.r) & (owed * self.t >= 0) & ~fits
+        self.low = torch.where(long, self.epsilon, self.low)
         self.done |= fits & (length >= REGION[0] * p.r)
         self.done |= self.high <= self.low * (1 + NARROW)
         better = fits.nonzero()[:, 0]
@@ -192,7 +196,7 @@ class _Search:
         middle = (self.low + self.high) / 2
         d = middle - self.epsilon
         left = (r2 - fixed - 2 * d * ends_step - d.square() * ends).clamp_min(0)
-        t = torch.minimum(torch.maximum((left / bb).sqrt(), self.t * 1e-2), self.t.abs() * 1e2)
+        t = torch.minimum((left / bb).sqrt(), torch.maximum(self.t.abs() * 1e2, self.problem.r))
         self.epsilon = torch.where(inside, epsilon, middle)
         self.t = torch.where(inside, t_here - change * ends_b / bb, t)
 
