@@ -108,7 +108,7 @@ def test_linear_models_reach_the_boxed_minimum(norm: str, classes: int) -> None:
     outcome = attack_batch(model, brendel_bethge(norm, steps=200), images, labels, starts)
     assert not outcome.init_failed.any()
     found = size(outcome.adversarial - images, norm)
-    assert (distances.amin(1) > 1.1 * unboxed(model, images, labels, norm)).float().mean() > 0.8
+    assert (distances.amin(1) > 1.05 * unboxed(model, images, labels, norm)).float().mean() > 0.8
     ended_in = distances.gather(1, outcome.adv_pred[:, None])[:, 0]
     assert (found <= 1.005 * ended_in).all()
     minimum = distances.amin(1)
