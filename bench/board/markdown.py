@@ -24,10 +24,11 @@ CAUTION = (
 READING = """\
 RFC (radial frequency centroid, in units of the Nyquist frequency) is the energy-weighted mean
 frequency of the minimal L2 perturbation; HFE is the share of its energy above half of Nyquist; HFX
-places RFC between the images' own (0) and white noise (1). All are means over the kept samples
-(classified correctly, then fooled). Brackets are 95 % intervals over samples. The rank is an
-interval: models that are significantly better or worse in pairs on the samples that both keep bound
-it. Models of one tie group are not separable from the group's first. Lower RFC ranks first."""
+places RFC between the images' own (0) and white noise (1). These are means over the kept samples
+(classified correctly, then fooled); success and median norm are over the correct ones. Brackets are
+95 % intervals over samples. The rank is an interval: models that are significantly better or worse
+in pairs on the samples that both keep bound it. Models of one tie group are not separable from the
+group's first. Lower RFC ranks first."""
 
 
 def page(dataset: str, tables: Sequence[Table], figures: dict[str, list[tuple[str, str]]]) -> str:
@@ -115,7 +116,7 @@ def _main(row: Row, table: Table) -> dict[str, str]:
         "RFC": interval(primary.rfc),
         "HFE": interval(primary.hfe),
         "HFX": interval(primary.hfx),
-        "n kept": str(primary.kept),
+        "n kept / correct": f"{primary.kept} / {primary.correct}",
         "Success %": percent(primary.success),
         f"Median {_norm(rules.attacks[rules.primary].norm)}": significant(primary.norm.mean),
         "Verified": verified(model) or NONE,
@@ -181,7 +182,7 @@ def _unranked(row: Row, table: Table) -> dict[str, str]:
         f"Clean acc. % (n = {len(table.rules.ids)})": percent(row.model.clean),
         "RFC": interval(primary.rfc),
         "HFX": interval(primary.hfx),
-        "n kept": str(primary.kept),
+        "n kept / correct": f"{primary.kept} / {primary.correct}",
         "Flags": ", ".join(markdown(f) for f in flags(row.model, table.rules)) or NONE,
     }
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -49,13 +50,18 @@ class Rules:
         return self.protocol.gates
 
 
-@cache
 def rules(protocol: str, dataset: str) -> Rules:
     """Return the rules of a protocol on a data set.
 
     Raises:
         BenchError: the registry does not have one of them.
     """
+    return _rules(protocol, dataset, registry.registry_dir())
+
+
+@cache
+def _rules(protocol: str, dataset: str, root: Path) -> Rules:
+    """The hash covers every sample id, so it is worked out once for each registry."""
     found, data = registry.protocol(protocol), registry.dataset(dataset)
     return Rules(found, data, found.hash(dataset), found.sample_ids(dataset))
 

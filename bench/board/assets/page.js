@@ -73,7 +73,7 @@ const COLUMNS = [
   { key: "rfc", title: "RFC", value: (m) => num(attackOf(m).rfc[0]), cell: (m) => withBar(attackOf(m).rfc, 3, 1, table().white) },
   { key: "hfe", title: "HFE", value: (m) => num(attackOf(m).hfe[0]), cell: (m) => interval(attackOf(m).hfe, 3) },
   { key: "hfx", title: "HFX", value: (m) => num(attackOf(m).hfx[0]), cell: (m) => interval(attackOf(m).hfx, 3) },
-  { key: "kept", title: "n kept", value: (m) => attackOf(m).kept, cell: (m) => make("td", { text: String(attackOf(m).kept) }) },
+  { key: "kept", title: "n kept", value: (m) => attackOf(m).kept, cell: (m) => make("td", { text: String(attackOf(m).kept) }, make("small", { text: `of ${attackOf(m).correct}` })) },
   { key: "clean", title: "Clean acc. %", value: (m) => num(m.clean[0]), cell: (m) => interval(m.clean, 1, 100) },
   { key: "success", title: "Success %", value: (m) => num(attackOf(m).success[0]), cell: (m) => interval(attackOf(m).success, 1, 100) },
   { key: "norm", title: () => `Median ${{ l1: "L1", l2: "L2", linf: "Linf" }[table().attacks[state.attack].norm]}`, value: (m) => num(attackOf(m).norm[0]), cell: normCell },

@@ -1,0 +1,231 @@
+"""Submitting, comparing, and verifying for real: a short measurement measured again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import board_cases as cases
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+
+from bench.cli.compare import compare as compare_command
+from bench.cli.submit import submit as submit_command
+from bench.cli.verify import verify as verify_command
+from bench.errors import BenchError
+from bench.results import schema
+from bench.results.store import read_metadata
+from bench.submissions.check import check_submission, group
+from bench.submissions.compare import compare, open_pair, resolve
+from bench.submissions.places import MAX_BYTES, collect
+from bench.submissions.submit import submit
+
+FIRST, SECOND = cases.CASES[2], cases.CASES[5]
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("results")
+    for case in (FIRST, SECOND):
+        cases.write(folder, case)
+    return folder
+
+
+# ---------------------------------------------------------------- submit
+
+
+def test_a_submission_is_small_right_and_the_same_numbers(tmp_path: Path, results: Path) -> None:
+    source = resolve(FIRST.name, [results])
+    written, problems = submit(source, tmp_path)
+    assert problems == []
+    assert [path.name for path in written] == [
+        f"{FIRST.name}.parquet",
+        f"{FIRST.name}.extras.parquet",
+    ]
+    assert sum(path.stat().st_size for path in written) <= MAX_BYTES
+    before, after = pq.read_table(source), pq.read_table(written[0])
+    assert pa.types.is_float16(after.schema.field("radial_energy").type.value_type)
+    for name in before.column_names:
+        if name not in ("radial_energy", "log_luma_profile"):
+            np.testing.assert_array_equal(after[name].to_pandas(), before[name].to_pandas())
+    places, _ = collect([tmp_path])
+    assert [check_submission(members) for members in group(places)] == [[]]
+
+
+def test_random_numbers_still_fit(tmp_path: Path, results: Path) -> None:
+    """The size limit holds for profiles that do not repeat from attack to attack."""
+    table = pq.read_table(resolve(FIRST.name, [results]))
+    rng = np.random.default_rng(0)
+    arrays = []
+    for field in table.schema:
+        column = table[field.name].combine_chunks()
+        if pa.types.is_float64(field.type):
+            column = pc.if_else(column.is_valid(), pa.array(rng.random(len(table))), column)
+        if pa.types.is_fixed_size_list(field.type):
+            flat = pa.array(rng.random(len(table) * 64).astype(np.float32))
+            column = pa.FixedSizeListArray.from_arrays(flat, type=field.type)
+        arrays.append(column)
+    source = tmp_path / cases.PROTOCOL / cases.DATASET / f"{FIRST.name}.parquet"
+    source.parent.mkdir(parents=True)
+    pq.write_table(pa.Table.from_arrays(arrays, schema=table.schema), source)
+    from bench.submissions import submit as module
+
+    target = tmp_path / "compact.parquet"
+    module._write_rows(source, target, read_metadata(source))
+    assert target.stat().st_size < MAX_BYTES
+
+
+def test_where_things_lie_on_the_submitters_machine_is_left_out(tmp_path: Path) -> None:
+    weights = {**cases.metadata(FIRST)["weights"], "where": "/home/ada/secret/net.safetensors"}
+    source = cases.write(tmp_path / "results", FIRST, weights=weights, data={"source": "C:\\x\\y"})
+    written, problems = submit(source, tmp_path / "submissions")
+    assert problems == []
+    text = json.dumps(read_metadata(written[0]))
+    assert "ada" not in text
+    assert read_metadata(written[0])["weights"]["where"] == "net.safetensors"
+    assert read_metadata(written[0])["data"]["source"] == "y"
+
+
+def test_a_wrong_result_is_not_submitted(tmp_path: Path) -> None:
+    source = cases.write(tmp_path / "results", FIRST, partial=True, complete=False)
+    written, problems = submit(source, tmp_path / "submissions")
+    assert written == []
+    assert {p.where for p in problems} == {"metadata partial", "metadata complete"}
+    assert problems[0].file.startswith(str(tmp_path / "submissions"))
+    assert not (tmp_path / "submissions").exists()
+
+
+def test_examples_give_way_to_the_size_limit(tmp_path: Path, results: Path) -> None:
+    from bench.submissions import submit as module
+
+    side = resolve(FIRST.name, [results]).with_name(f"{FIRST.name}.extras.parquet")
+    target = tmp_path / "small.parquet"
+    kinds = {}
+    for room in (10**9, 60_000, 0):
+        module._write_extras(side, target, room)
+        found = pq.read_table(target)["kind"].to_pylist()
+        kinds[room] = (found.count("spectrum"), found.count("example"))
+    assert kinds[10**9] == (5, 20)
+    assert kinds[60_000][0] == 5
+    assert 0 < kinds[60_000][1] < 20
+    assert kinds[0] == (5, 0)
+
+
+def test_the_command_submits_patterns_and_says_what_to_commit(
+    tmp_path: Path, results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    submit_command(["fashionmnist-*"], results=results, submissions=tmp_path)
+    text = capsys.readouterr().out
+    assert text.count("bytes\n") == 4
+    assert "git add '" in text
+    assert "gh pr create" in text
+    with pytest.raises(BenchError, match="did you mean 'fashionmnist-full-conv'"):
+        submit_command(["fashionmnist-full-con"], results=results, submissions=tmp_path)
+    with pytest.raises(BenchError, match="measure with `bench eval` first"):
+        submit_command(["x"], results=tmp_path / "nothing", submissions=tmp_path)
+
+
+# ---------------------------------------------------------------- compare
+
+
+def test_differences_are_paired_on_the_common_kept_samples(results: Path) -> None:
+    a, b = open_pair(resolve(FIRST.name, [results]), resolve(SECOND.name, [results]))
+    found = {(d.attack, d.quantity): d for d in compare(a, b)}
+    first, second = cases.rows(FIRST), cases.rows(SECOND)
+    here = first["attack"] == "bb-l2"
+    both = first["success"][here] & second["success"][here]
+    difference = found["bb-l2", "rfc"]
+    gap = (first["rfc"] - second["rfc"])[here][both]
+    assert difference.n == both.sum()
+    assert difference.difference.mean == pytest.approx(gap.mean())
+    assert difference.separable
+    error = gap.std() / np.sqrt(both.sum())
+    assert difference.difference.low == pytest.approx(gap.mean() - 1.96 * error, abs=0.15 * error)
+    # the same images: their RFC does not differ
+    assert found["bb-l2", "image_rfc"].difference == (0, 0, 0)
+    assert not found["bb-l2", "image_rfc"].separable
+    correct = first["clean_correct"][here] & second["clean_correct"][here]
+    assert found["pgd-l2", "success"].n == correct.sum()
+
+
+def test_a_model_compared_with_itself_differs_nowhere(results: Path) -> None:
+    path = resolve(FIRST.name, [results])
+    assert not any(d.separable for d in compare(*open_pair(path, path)))
+
+
+def test_the_command_prints_and_plots(
+    tmp_path: Path, results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plot = tmp_path / "plot.svg"
+    compare_command(FIRST.name, SECOND.name, results=results, plot=plot)
+    text = capsys.readouterr().out
+    assert "bb-l2" in text
+    assert f"plot: {plot}" in text
+    assert plot.read_bytes().startswith(b"<?xml")
+    with pytest.raises(BenchError, match="did you mean"):
+        compare_command("fashionmnist-full-con", SECOND.name, results=results)
+
+
+def test_what_can_not_be_compared_is_refused(tmp_path: Path, results: Path) -> None:
+    other = cases.write(tmp_path, FIRST, input_shape=[1, 32, 32])
+    with pytest.raises(BenchError, match="they can't be compared"):
+        open_pair(resolve(SECOND.name, [results]), other)
+    stale = cases.write(tmp_path, SECOND, protocol_hash="f" * 64)
+    with pytest.raises(BenchError, match="expected protocol hash"):
+        open_pair(resolve(FIRST.name, [results]), stale)
+
+
+# ---------------------------------------------------------------- verify
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A real, short measurement: 6 samples under one attack."""
+    from bench.api import evaluate
+
+    folder = tmp_path_factory.mktemp("measured")
+    name = "fashionmnist-fully-connected"
+    evaluate(name, attacks=["pgd-l1"], limit=6, data="embedded", output=folder, batch_size=4)
+    return folder / "partial" / cases.PROTOCOL / cases.DATASET / f"{name}.parquet"
+
+
+def test_measuring_again_reproduces(measured: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    verify_command(measured, samples=6, secret="s", who="a test", data="embedded")
+    text = capsys.readouterr().out
+    assert "reproduced 6 of 6 rows, 0 unsettled, 0 contradicted" in text
+    assert "6 of 6 rows: a forger of 1% of the rows is caught with probability 1.000" in text
+    side = measured.with_name(f"{measured.stem}.verify.json")
+    (record,) = json.loads(side.read_text())["records"]
+    assert (record["who"], record["reproduced"], record["verdict"]) == ("a test", 6, "reproduced")
+    assert record["versions"]["torch"]
+    side.unlink()
+
+
+def test_a_forged_row_is_contradicted(
+    tmp_path: Path, measured: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = pq.read_table(measured)
+    rfc = np.array(table["rfc"].to_numpy())
+    row = int(np.flatnonzero(~np.isnan(rfc))[0])
+    rfc[row] *= 0.8
+    place = table.schema.get_field_index("rfc")
+    forged = tmp_path / measured.name
+    pq.write_table(table.set_column(place, schema.ROWS.field("rfc"), pa.array(rfc)), forged)
+    with pytest.raises(BenchError, match="found 1 contradicted"):
+        verify_command(forged, samples=6, secret="s", who="x", data="embedded", record=False)
+    sample = table["sample_id"][row].as_py()
+    assert f"pgd-l1, sample {sample}: contradicted; the file says" in capsys.readouterr().out
+
+
+def test_other_weights_are_refused(tmp_path: Path, measured: Path) -> None:
+    meta = {**read_metadata(measured), "weights_sha256": "0" * 64}
+    table = pq.read_table(measured).replace_schema_metadata({schema.METADATA_KEY: json.dumps(meta)})
+    path = tmp_path / measured.name
+    pq.write_table(table, path)
+    with pytest.raises(BenchError, match="expected the weights of"):
+        verify_command(path, samples=2, data="embedded")
+    with pytest.raises(BenchError, match="found no file"):
+        verify_command(tmp_path / "nothing.parquet")
