@@ -126,6 +126,14 @@ def test_calibration_prefers_the_plain_step_on_a_tie(monkeypatch: pytest.MonkeyP
     assert calibrate(residual(tapped=False), IMAGES, LABELS) == StepChoice()
 
 
+def test_a_model_of_nan_keeps_the_plain_step() -> None:
+    class Broken(nn.Conv2d):
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(x).flatten(1)[:, :10] * torch.nan
+
+    assert calibrate(frozen(Broken(3, 4, 3)), IMAGES, LABELS, rounds=1) == StepChoice()
+
+
 def test_a_choice_survives_the_metadata() -> None:
     choice = StepChoice(True, False, 16)
     assert StepChoice(**choice.describe()) == choice  # type: ignore[arg-type]

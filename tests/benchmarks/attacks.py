@@ -246,7 +246,7 @@ def bare_step(case: Case, clock: Clock, repeats: int = 5) -> float:
 
 
 def main() -> None:
-    """Parse the command line, run, print one table."""
+    """Parse the command line, run, print a table for each net."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--nets", nargs="+", choices=NETS, default=SMALL)
     parser.add_argument("--attacks", nargs="+", choices=ATTACKS, default=ATTACKS[:3])
@@ -257,8 +257,9 @@ def main() -> None:
     parser.add_argument("--clock", choices=CLOCKS, default="wall")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    rows: list[list[object]] = []
+    print(f"# batch {args.batch}, {args.steps} steps, {args.threads} threads, {args.clock} clock")
     for name in args.nets:
+        rows: list[list[object]] = []
         chosen = case(name, args.batch)
         if any(attack.startswith("bb") for attack in args.attacks):
             if importlib.util.find_spec("numba") is None:
@@ -267,9 +268,9 @@ def main() -> None:
                 compile_foolbox(chosen)
         for attack in args.attacks:
             rows += compare(chosen, attack, args.steps, args.rounds, CLOCKS[args.clock])
-    head = ["net", "attack", "who", "bare ms", "ratio", "seconds", "success", "median norm"]
-    print(f"# batch {args.batch}, {args.steps} steps, {args.threads} threads, {args.clock} clock")
-    print(tabulate(rows, headers=head, floatfmt=("", "", "", ".2f", ".3f", ".2f", ".3f", ".5f")))
+        head = ["net", "attack", "who", "bare ms", "ratio", "seconds", "success", "median norm"]
+        formats = ("", "", "", ".2f", ".3f", ".2f", ".3f", ".5f")
+        print(tabulate(rows, headers=head, floatfmt=formats), flush=True)
 
 
 if __name__ == "__main__":
