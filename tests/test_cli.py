@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -270,7 +271,11 @@ def test_list_of_something_else(capsys: pytest.CaptureFixture[str]) -> None:
 def test_ctrl_c_ends_with_130(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "bench", "eval", "-m", MODEL, "-a", "pgd-l2"]
     command += ["--batch-size", "8", "-o", str(tmp_path)]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+    # whoever runs the tests may ignore Ctrl-C, and children inherit that
+    restore = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, preexec_fn=restore
+    ) as process:
         assert process.stderr is not None
         while "pgd-l2: 0/" not in process.stderr.readline():
             assert process.poll() is None, "the run ended before it could be interrupted"
