@@ -374,11 +374,17 @@ def test_a_verification_is_shown_for_the_very_file_only(tmp_path: Path) -> None:
     from bench.board.load import file_sha256
 
     path = cases.write(tmp_path, cases.CASES[0])
-    record = {"file_sha256": file_sha256(path), "when": "2026", "rows": 16, "reproduced": 16}
+    record = {
+        "file_sha256": file_sha256(path),
+        "when": "2026",
+        "rows": 16,
+        "reproduced": 16,
+        "who": "ada",
+    }
     side = path.with_name(f"{path.stem}.verify.json")
     side.write_text(json.dumps({"records": [{**record, "verdict": "reproduced"}]}))
     (row,) = build(tmp_path).tables[0].ranked
-    assert flags.verified(row.model) == "reproduced 16 of 16"
+    assert flags.verified(row.model) == "reproduced 16 of 16 by ada"
     record["file_sha256"] = "0" * 64
     side.write_text(json.dumps({"records": [{**record, "verdict": "reproduced"}]}))
     (row,) = build(tmp_path).tables[0].ranked

@@ -76,7 +76,7 @@ def _line(row: Row, table: Table, attack: str) -> list[str]:
     head = [rules.dataset.name, rules.protocol.name, rules.hash, *table.size, model.name]
     head += [_text(meta.get("family", "")), _text(meta.get("type", "")), meta.get("n_params", "")]
     head += [int(model.control), low, high, row.group, "; ".join(model.reasons)]
-    head += ["; ".join(flags(model, rules)), verified(model), model.samples]
+    head += ["; ".join(flags(model, rules)), _text(verified(model)), model.samples]
     numbers: list[float] = [*model.clean]
     body = [attack, rules.attacks[attack].norm, found.correct, found.kept]
     tail: list[float] = []

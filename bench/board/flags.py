@@ -51,10 +51,10 @@ def flags(model: ModelSummary, rules: Rules) -> list[str]:
 
 
 def verified(model: ModelSummary) -> str:
-    """Return "k of n" for the latest verification of this very file, "" without one."""
+    """Return verdict, "k of n" and who for the latest verification of this very file, or ""."""
     records = model.submission.records
     if not records:
         return ""
     last = max(records, key=lambda record: str(record.get("when", "")))
     mark = "reproduced" if last.get("verdict") == "reproduced" else "NOT reproduced:"
-    return f"{mark} {last.get('reproduced')} of {last.get('rows')}"
+    return f"{mark} {last.get('reproduced')} of {last.get('rows')} by {str(last.get('who'))[:30]}"

@@ -119,7 +119,7 @@ def _main(row: Row, table: Table) -> dict[str, str]:
         "n kept / correct": f"{primary.kept} / {primary.correct}",
         "Success %": percent(primary.success),
         f"Median {_norm(rules.attacks[rules.primary].norm)}": significant(primary.norm.mean),
-        "Verified": verified(model) or NONE,
+        "Verified": markdown(verified(model)) or NONE,
         "Flags": ", ".join(markdown(f) for f in flags(model, rules)) or NONE,
     }
 

@@ -79,7 +79,7 @@ const COLUMNS = [
   { key: "norm", title: () => `Median ${{ l1: "L1", l2: "L2", linf: "Linf" }[table().attacks[state.attack].norm]}`, value: (m) => num(attackOf(m).norm[0]), cell: normCell },
   { key: "family", title: "Family, type", className: "text", value: (m) => m.family, cell: familyCell },
   { key: "params", title: "Params", value: (m) => (m.params === null ? NaN : m.params), cell: (m) => make("td", { text: params(m.params) }) },
-  { key: "verified", title: "Verified", className: "text", value: (m) => m.verified, cell: (m) => make("td", { className: "text", text: m.verified || "–" }) },
+  { key: "verified", title: "Verified", className: "text", value: (m) => m.verified, cell: verifiedCell },
   { key: "flags", title: "Flags, reasons", className: "text", value: (m) => m.flags.length + m.reasons.length, cell: flagCell },
   { key: "links", title: "Links", className: "text plain", plain: true, cell: linkCell },
 ];
@@ -107,6 +107,12 @@ function flagCell(m) {
     cell.append(make("span", { text: flag, title: meaning || "" }));
   }
   if (m.reasons.length) cell.append(make("em", { text: `not ranked: ${m.reasons.join("; ")}` }));
+  return cell;
+}
+function verifiedCell(m) {
+  const [what, who] = m.verified.split(/ by (.*)/s);
+  const cell = make("td", { className: "text", text: what || "–" });
+  if (who) cell.append(make("small", { text: `by ${who}` }));
   return cell;
 }
 function linkCell(m) {
