@@ -103,3 +103,17 @@ def test_identical_models_tie() -> None:
     values = np.random.default_rng(0).random((1, 300)).repeat(3, axis=0)
     signs = ranking.separable(values, np.ones((3, 300), dtype=bool), resample_counts(300, 0))
     assert ranking.tie_groups([0, 1, 2], signs) == ["a", "a", "a"]
+
+
+def test_what_two_models_share_does_not_hide_their_difference(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rng = np.random.default_rng(3)
+    pattern = rng.normal(0.4, 0.1, 500)
+    values = np.stack([pattern, pattern + 0.002 + rng.normal(0, 0.005, 500)])
+    others = rng.normal(0.4, 0.1, size=(6, 500))
+    kept = np.ones((8, 500), dtype=bool)
+    monkeypatch.setattr(ranking, "MAX_BOOTSTRAPPED", 0)
+    signs = ranking.separable(np.concatenate([values, others]), kept, resample_counts(500, 0))
+    # .002 is 9 standard errors of the paired difference, and a third of one unpaired
+    assert signs[0, 1] == -1
