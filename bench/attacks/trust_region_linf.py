@@ -22,7 +22,7 @@ from bench.attacks.trust_region import (
     shortest_to_plane,
 )
 
-ROUNDS = 8
+ROUNDS = 12
 """Largest number of evaluations where the trust region binds; three or four are usual."""
 PLANE = 1e-4
 """Distance from the plane at which a step is on it, in units of |c| + r."""
