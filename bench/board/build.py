@@ -5,20 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 
 import numpy as np
 
-from bench.board.load import WORKERS, Submission, Unusable, find, read_samples
-from bench.board.ranking import rank_intervals, separable, tie_groups
+from bench.board.load import Samples, Submission, Unusable, find, read
+from bench.board.ranking import rank_intervals, separable, tie_groups, workers
 from bench.board.rules import Rules
 from bench.board.summary import ModelSummary, summarise
 from bench.errors import BenchError
 from bench.resampling import resample_counts
 
 FILES_AT_ONCE = 16
-"""Files whose samples are in memory together, for each of WORKERS."""
+"""Files whose samples are in memory together, for each worker."""
 
 
 @dataclass(frozen=True)
@@ -79,40 +78,40 @@ def build(folder: Path) -> Board:
         raise BenchError(
             f"expected a folder of submissions at {folder}, found none; name it with --submissions"
         )
-    found, unusable = find(folder)
+    groups: dict[tuple[object, ...], list[ModelSummary]] = {}
+    unusable: list[Unusable] = []
+    for result in _summaries(find(folder)):
+        if isinstance(result, Unusable):
+            unusable.append(result)
+        else:
+            groups.setdefault(result.submission.key, []).append(result)
     tables = []
-    for _, members in groupby(sorted(found, key=lambda s: (s.key, s.name)), key=lambda s: s.key):
-        group = list(members)
-        models: list[ModelSummary] = []
-        for result in _summaries(group):
-            if isinstance(result, Unusable):
-                unusable.append(result)
-            else:
-                models.append(result)
-        if models:
-            tables.append(rank(models, group[0].rules, group[0].input_shape[1:]))
+    for key in sorted(groups):
+        first = groups[key][0].submission
+        tables.append(rank(groups[key], first.rules, first.input_shape[1:]))
     return Board(tuple(tables), tuple(sorted(unusable, key=lambda u: u.path)))
 
 
-def _summaries(group: Sequence[Submission]) -> Iterator[ModelSummary | Unusable]:
-    chunks = [group[i : i + FILES_AT_ONCE] for i in range(0, len(group), FILES_AT_ONCE)]
-    with ThreadPoolExecutor(WORKERS) as pool:
+def _summaries(paths: Sequence[Path]) -> Iterator[ModelSummary | Unusable]:
+    chunks = [paths[i : i + FILES_AT_ONCE] for i in range(0, len(paths), FILES_AT_ONCE)]
+    with ThreadPoolExecutor(workers()) as pool:
         for part in pool.map(_chunk, chunks):
             yield from part
 
 
-def _chunk(submissions: Sequence[Submission]) -> list[ModelSummary | Unusable]:
-    bad: list[ModelSummary | Unusable] = []
-    good, samples = [], []
-    for submission in submissions:
+def _chunk(paths: Sequence[Path]) -> list[ModelSummary | Unusable]:
+    result: list[ModelSummary | Unusable] = []
+    opened: dict[tuple[object, ...], list[tuple[Submission, Samples]]] = {}
+    for path in paths:
         try:
-            samples.append(read_samples(submission))
-            good.append(submission)
+            submission, samples = read(path)
+            opened.setdefault(submission.key, []).append((submission, samples))
         except BenchError as error:
-            bad.append(Unusable(submission.path, str(error)))
-    if not good:
-        return bad
-    return [*summarise(good, samples, good[0].rules), *bad]
+            result.append(Unusable(path, str(error)))
+    for members in opened.values():
+        submissions, samples_of = zip(*members, strict=True)
+        result += summarise(submissions, samples_of, submissions[0].rules)
+    return result
 
 
 def rank(models: Iterable[ModelSummary], rules: Rules, size: tuple[int, int]) -> Table:

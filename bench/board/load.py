@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,13 +18,13 @@ import pyarrow.parquet as pq
 from bench.board.rules import Rules, rules_for
 from bench.errors import BenchError
 from bench.resampling import Bools, Floats
-from bench.results.store import read_metadata
+from bench.results.schema import METADATA_KEY
 
 SIDE_KINDS = ("extras", "clean", "perturbations")
 """Kinds of side files `<model>.<kind>.parquet`."""
 
-WORKERS = 2
-"""Threads that read files."""
+ERRORS = (pa.ArrowException, OSError, ValueError, TypeError, KeyError, RecursionError)
+"""What a damaged file may raise."""
 
 COLUMNS = ("attack", "sample_id", "clean_correct", "success", "status", "zero_grad")
 QUANTITIES = ("rfc", "hfe", "image_rfc", "l1", "l2", "linf")
@@ -93,25 +92,35 @@ def is_result(path: Path) -> bool:
     return path.suffix == ".parquet" and kind not in SIDE_KINDS
 
 
-def find(folder: Path) -> tuple[list[Submission], list[Unusable]]:
-    """Return every submission under `<folder>/<protocol>/<dataset>/`, sorted by path."""
-    paths = [path for path in sorted(folder.glob("*/*/*.parquet")) if is_result(path)]
-    with ThreadPoolExecutor(WORKERS) as pool:
-        opened = list(pool.map(_open, paths, chunksize=16))
-    return (
-        [item for item in opened if isinstance(item, Submission)],
-        [item for item in opened if isinstance(item, Unusable)],
-    )
+def find(folder: Path) -> list[Path]:
+    """Return every result under `<folder>/<protocol>/<dataset>/`, sorted."""
+    return [path for path in sorted(folder.glob("*/*/*.parquet")) if is_result(path)]
 
 
-def _open(path: Path) -> Submission | Unusable:
+def open_file(path: Path) -> pq.ParquetFile:
+    """Open a Parquet file without pyarrow's search for a filesystem, which costs as much again."""
+    return pq.ParquetFile(pa.OSFile(str(path)), read_dictionary=["status"], pre_buffer=False)
+
+
+def read(path: Path) -> tuple[Submission, Samples]:
+    """Read one submission, opening its file once.
+
+    Raises:
+        BenchError: unreadable, partial, or of a protocol that is not the registry's.
+    """
     try:
-        metadata = read_metadata(path)
-        if metadata.get("partial"):
-            raise BenchError("partial: measured on fewer samples than the protocol's")
-        return Submission(path, metadata, rules_for(metadata))
-    except BenchError as error:
-        return Unusable(path, str(error))
+        with open_file(path) as file:
+            raw = (file.schema_arrow.metadata or {}).get(METADATA_KEY)
+            metadata = json.loads(raw) if raw is not None else None
+            if not isinstance(metadata, dict):
+                raise BenchError(f"expected a result file of this project at {path}")
+            if metadata.get("partial"):
+                raise BenchError("partial: measured on fewer samples than the protocol's")
+            submission = Submission(path, metadata, rules_for(metadata))
+            return submission, _read(file, submission.rules)
+    except ERRORS as error:
+        text = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise BenchError(f"{path}: unreadable ({text})") from None
 
 
 @dataclass(frozen=True)
@@ -145,22 +154,26 @@ class Samples:
 
 
 def read_samples(submission: Submission) -> Samples:
-    """Read the columns that the board needs.
+    """Read the rows of a submission that is known.
 
     Raises:
-        BenchError: a column is missing or of another type.
+        BenchError: unreadable, or a column is missing or of another type.
     """
-    wanted = [*COLUMNS, *QUANTITIES]
     try:
-        file = pq.ParquetFile(submission.path, read_dictionary=["status"], pre_buffer=False)
-        table = file.read(columns=wanted, use_threads=False)
-        missing = set(wanted) - set(table.column_names)
-        if missing:
-            raise BenchError(f"{submission.path}: expected the columns {sorted(missing)}")
-        return _arrange(table, submission.rules)
-    except (pa.ArrowException, OSError, ValueError, TypeError, KeyError) as error:
+        with open_file(submission.path) as file:
+            return _read(file, submission.rules)
+    except ERRORS as error:
         text = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise BenchError(f"{submission.path}: unreadable rows ({text})") from None
+        raise BenchError(f"{submission.path}: unreadable ({text})") from None
+
+
+def _read(file: pq.ParquetFile, rules: Rules) -> Samples:
+    wanted = [*COLUMNS, *QUANTITIES]
+    table = file.read(columns=wanted, use_threads=False)
+    missing = sorted(set(wanted) - set(table.column_names))
+    if missing:
+        raise ValueError(f"no column {missing[0]}")
+    return _arrange(table, rules)
 
 
 def _arrange(table: pa.Table, rules: Rules) -> Samples:
@@ -198,7 +211,10 @@ def _arrange(table: pa.Table, rules: Rules) -> Samples:
 
 
 def _places(table: pa.Table, attacks: list[str], ids: Any) -> tuple[Any, Any]:
-    """Return each row's place in (A, n), flat, and which rows have one (None: all)."""
+    """Return each row's place in (A, n), flat, and which rows have one (None: all).
+
+    Both are None if the rows are complete and in the protocol's order, as they usually are.
+    """
     column = table["attack"].combine_chunks()
     if not pa.types.is_dictionary(column.type):
         column = column.dictionary_encode()
@@ -206,6 +222,10 @@ def _places(table: pa.Table, attacks: list[str], ids: Any) -> tuple[Any, Any]:
     code = np.array([attacks.index(n) if n in attacks else -1 for n in names] or [-1])
     attack = code[pc.fill_null(column.indices, 0).to_numpy(zero_copy_only=False)]
     sample = pc.fill_null(table["sample_id"], -1).to_numpy()
+    if len(attack) == len(attacks) * len(ids):
+        whole = (attack.reshape(-1, len(ids)) == np.arange(len(attacks))[:, None]).all()
+        if whole and (sample.reshape(-1, len(ids)) == ids).all():
+            return None, None
     order = np.argsort(ids)
     place = order[np.searchsorted(ids, sample, sorter=order).clip(max=len(ids) - 1)]
     known = (attack >= 0) & (ids[place] == sample)

@@ -8,8 +8,10 @@ resampling: Efron and Tibshirani 1993, chapter 10.
 
 from __future__ import annotations
 
+import os
 import string
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +29,7 @@ _DOUBTFUL = (1.0, 4.0)
 """Pairs whose |difference| / (standard error) lies outside are clear without a bootstrap."""
 _FEW = 30
 """Common ids below which the standard error alone decides nothing."""
-_BLOCK = 1024
+_BLOCK = 512
 
 
 def separable(values: npt.ArrayLike, kept: npt.ArrayLike, counts: Floats) -> Signs:
@@ -55,17 +57,27 @@ def separable(values: npt.ArrayLike, kept: npt.ArrayLike, counts: Floats) -> Sig
     weights: Reals = mask.astype(np.float64)
     if not exact:
         centred, weights = centred.astype(np.float32), weights.astype(np.float32)
-    for top in range(0, models, _BLOCK):
-        for left in range(top, models, _BLOCK):
-            rows, columns = slice(top, top + _BLOCK), slice(left, left + _BLOCK)
-            z, common = _standardised(centred, weights, rows, columns)
-            signs = (np.sign(z) * (np.abs(z) > Z95)).astype(np.int8)
-            result[rows, columns] = signs
-            if left != top:
-                result[columns, rows] = -signs.T
-            elif exact:
-                _bootstrap_doubtful(result, z, common, filled, mask, counts)
+    starts = range(0, models, _BLOCK)
+    blocks = [(top, left) for top in starts for left in starts if top <= left]
+
+    def fill(block: tuple[int, int]) -> None:
+        rows, columns = (slice(start, start + _BLOCK) for start in block)
+        z, common = _standardised(centred, weights, rows, columns)
+        signs = (np.sign(z) * (np.abs(z) > Z95)).astype(np.int8)
+        result[rows, columns] = signs
+        if rows != columns:
+            result[columns, rows] = -signs.T
+        elif exact:
+            _bootstrap_doubtful(result, z, common, filled, mask, counts)
+
+    with ThreadPoolExecutor(workers()) as pool:
+        list(pool.map(fill, blocks))
     return result
+
+
+def workers() -> int:
+    """Return how many threads to work with."""
+    return min(8, os.cpu_count() or 1)
 
 
 def _standardised(

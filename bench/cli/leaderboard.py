@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -30,6 +31,8 @@ def leaderboard(
     The same submissions give the same bytes. A figure is drawn again only if its data or the code
     that draws it has changed.
     """
+    # the board has threads of its own; BLAS threads beside them wait for each other
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from bench.board.build import build
     from bench.board.write import render, stale, write
 

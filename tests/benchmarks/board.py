@@ -108,7 +108,7 @@ def main() -> None:
     begin = time.perf_counter()
     write(options.folder / "submissions", options.models)
     print(f"writing: {time.perf_counter() - begin:.1f} s")
-    command = [sys.executable, "-m", "bench.cli.main", "leaderboard", "--no-figures"]
+    command = [sys.executable, "-m", "bench", "leaderboard", "--no-figures"]
     command += ["--submissions", str(options.folder / "submissions")]
     command += ["--output", str(options.folder / "leaderboard")]
     begin = time.perf_counter()
