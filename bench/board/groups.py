@@ -33,8 +33,13 @@ class Group:
     control_rfc: Interval
 
 
-def over_models(values: Sequence[float]) -> Interval:
-    """Return the mean over models with its 95 % t interval; no interval for one model."""
+def over_models(values: Sequence[float], low: float = -np.inf, high: float = np.inf) -> Interval:
+    """Return the mean over models with its 95 % t interval; no interval for one model.
+
+    Args:
+        values: one a model.
+        low, high: range of the quantity, which bounds the interval.
+    """
     from scipy.special import stdtrit
 
     if not values:
@@ -43,7 +48,7 @@ def over_models(values: Sequence[float]) -> Interval:
     if n == 1:
         return Interval(mean, np.nan, np.nan)
     half = float(stdtrit(n - 1, 0.975)) * float(np.std(values, ddof=1)) / n**0.5
-    return Interval(mean, mean - half, mean + half)
+    return Interval(mean, max(low, mean - half), min(high, mean + half))
 
 
 def groups(table: Table, by: Literal["family", "type"]) -> list[Group]:
@@ -51,7 +56,8 @@ def groups(table: Table, by: Literal["family", "type"]) -> list[Group]:
     primary = table.rules.primary
 
     def mean(rows: Sequence[Row], name: Literal["rfc", "hfx"]) -> Interval:
-        return over_models([getattr(r.model.attacks[primary], name).mean for r in rows])
+        bounds = (0.0, 2**0.5) if name == "rfc" else (-np.inf, np.inf)
+        return over_models([getattr(r.model.attacks[primary], name).mean for r in rows], *bounds)
 
     ranked, controls = _members(table.ranked, by), _members(table.unranked, by)
     found = []
@@ -67,7 +73,7 @@ def groups(table: Table, by: Literal["family", "type"]) -> list[Group]:
                 models=len(members),
                 rfc=mean(members, "rfc"),
                 hfx=mean(members, "hfx"),
-                clean=over_models([r.model.clean.mean for r in members]),
+                clean=over_models([r.model.clean.mean for r in members], 0.0, 1.0),
                 controls=len(untrained),
                 control_rfc=mean(untrained, "rfc"),
             )

@@ -33,8 +33,7 @@ def render(board: Board, folder: Path, with_figures: bool = True) -> dict[str, b
     for table in board.tables if with_figures else ():
         name = slug(table)
         shown[name] = read(table, SPECTRA_MODELS)
-        numbers = csv_text(Board((table,), ()))
-        made = figures(table, shown[name], numbers, folder / "figures", name)
+        made = figures(table, shown[name], folder / "figures", name)
         files |= {f"figures/{file}": content for file, content in made.items()}
         drawn[name] = list(made)
         captions[name] = [

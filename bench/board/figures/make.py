@@ -57,17 +57,16 @@ def read(table: Table, models: int) -> Shown:
     return Shown(found, side, clean_profile(table, side))
 
 
-def figures(table: Table, shown: Shown, csv: str, folder: Path, slug: str) -> dict[str, bytes]:
+def figures(table: Table, shown: Shown, folder: Path, slug: str) -> dict[str, bytes]:
     """Return file name -> SVG of a table's figures; what is there and current is kept.
 
     Args:
         table: what to draw.
         shown: its spectra.
-        csv: the table's numbers, part of what the figures show.
         folder: where figures of an earlier board may be.
         slug: first part of the file names.
     """
-    digest = _digest(table, csv)
+    digest = _digest(table)
     cache: dict[str, Samples] = {}
 
     def samples() -> Mapping[str, Samples]:
@@ -99,15 +98,15 @@ def figures(table: Table, shown: Shown, csv: str, folder: Path, slug: str) -> di
     return result
 
 
-def _digest(table: Table, csv: str) -> str:
-    """Hash everything that the figures show: files, numbers, and the code that draws."""
-    state = hashlib.sha256(csv.encode())
+def _digest(table: Table) -> str:
+    """Hash everything that the figures show: files, ranks, and the code that draws."""
+    state = hashlib.sha256(f"{table.rules.hash} {table.size}".encode())
     here = Path(__file__).parent
     for path in (*sorted(here.glob("*.py")), here.parent / "spectra.py"):
         state.update(path.read_bytes())
     for row in chosen(table.rows, table.rules.primary):
         path = row.model.submission.path
-        side = path.with_name(f"{row.model.name}.extras.parquet")
-        for file in (path, side):
+        state.update(f"{row.model.name} {row.rank} {row.group}".encode())
+        for file in (path, path.with_name(f"{row.model.name}.extras.parquet")):
             state.update(file_sha256(file).encode() if file.exists() else b"-")
     return state.hexdigest()

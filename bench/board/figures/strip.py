@@ -35,15 +35,16 @@ def draw(table: Table, found: Mapping[str, Extras]) -> Figure | None:
     from matplotlib.figure import Figure
 
     primary = table.rules.primary
-    rows = [r for r in chosen(table.rows, primary) if found[r.model.name].examples.get(primary)][
-        :MAX_COLUMNS
-    ]
+    rows = [r for r in chosen(table.rows, primary) if found[r.model.name].examples.get(primary)]
     samples = _common(rows, found, primary)
     if not samples:
         return None
-    figure = Figure(
-        figsize=(1.12 * len(rows) + 0.4, 3.4 * len(samples) + 0.2), layout="constrained"
-    )
+    shown = {
+        r.model.name: {e.sample_id for e in found[r.model.name].examples[primary]} for r in rows
+    }
+    rows = [row for row in rows if shown[row.model.name] & set(samples)][:MAX_COLUMNS]
+    size = (1.12 * len(rows) + 0.4, 3.4 * len(samples) + 0.2)
+    figure = Figure(figsize=size, layout="constrained")
     parts = figure.subfigures(len(samples), 1, squeeze=False).ravel()
     for part, sample in zip(parts, samples, strict=True):
         axes = part.subplots(3, len(rows), squeeze=False)
@@ -64,7 +65,6 @@ def _common(rows: Sequence[Row], found: Mapping[str, Extras], attack: str) -> li
 
 
 def _column(axes: Sequence[Axes], row: Row, example: Example | None) -> None:
-    axes[0].set_title(short(row).replace(" (", "\n("), fontsize=5.6, fontweight="normal")
     for axis in axes:
         axis.set(xticks=[], yticks=[])
         axis.grid(False)
@@ -72,6 +72,7 @@ def _column(axes: Sequence[Axes], row: Row, example: Example | None) -> None:
             side.set_visible(False)
     if example is None:
         return
+    axes[0].set_title(short(row).replace(" (", "\n("), fontsize=5.6, fontweight="normal")
     delta = example.delta
     largest = float(np.abs(delta).max()) or 1.0
     norm = float(np.sqrt((delta**2).sum()))
