@@ -101,9 +101,8 @@ def _profile(submission: Submission, energy: Floats, sample: Array) -> Profile:
 
 def relative_to_white(energy: Floats, ring: Rings) -> Floats:
     """Return (N, R) energy per frequency over that of white noise, from (N, 64) shares."""
-    sums = np.zeros((len(energy), len(ring.share)))
-    np.add.at(sums.T, ring.place, energy.T)
-    result: Floats = sums / ring.share
+    belongs = ring.place[:, None] == np.arange(len(ring.share))
+    result: Floats = energy @ belongs.astype(np.float64) / ring.share
     return result
 
 
@@ -168,9 +167,8 @@ def clean_profile(table: Table, found: Mapping[str, Extras]) -> Profile | None:
     power[:, 0] = 0
     share = power / power.sum(axis=1, keepdims=True)
     place = ring.place[frequency_bins(*table.size)]
-    sums = np.zeros((len(images), len(ring.share)))
-    np.add.at(sums.T, place, share.T)
-    mean = (sums / ring.share).mean(axis=0)
+    sums = np.bincount(place, weights=share.mean(axis=0), minlength=len(ring.share))
+    mean = sums / ring.share
     return Profile(mean, mean, mean, len(images))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from bench.board.build import Table
 from bench.board.figures import curves, maps, profiles, scatter, strip
 from bench.board.figures.style import chosen, is_current, styled, svg
 from bench.board.load import Samples, file_sha256, read_samples
+from bench.board.ranking import workers
 from bench.board.spectra import Extras, Profile, clean_profile, extras
 from bench.board.spectra import profiles as read_profiles
 
@@ -52,8 +54,11 @@ def read(table: Table, models: int) -> Shown:
     """
     rows = [r for r in table.rows if r.model.attacks[table.rules.primary].kept > 0][:models]
     attacks = list(table.rules.attacks)
-    side = {r.model.name: extras(r.model.submission) for r in rows}
-    found = {r.model.name: read_profiles(r.model.submission, attacks) for r in rows}
+    names, submissions = [r.model.name for r in rows], [r.model.submission for r in rows]
+    with ThreadPoolExecutor(workers()) as pool:
+        side = dict(zip(names, pool.map(extras, submissions), strict=True))
+        curves_of = pool.map(lambda s: read_profiles(s, attacks), submissions)
+        found = dict(zip(names, curves_of, strict=True))
     return Shown(found, side, clean_profile(table, side))
 
 

@@ -21,8 +21,8 @@ CAPTION = (
 DECADES = 2.0
 
 
-def draw(table: Table, found: Mapping[str, Extras]) -> Figure:
-    """Draw the mean spectrum of every model under the primary attack.
+def draw(table: Table, found: Mapping[str, Extras]) -> Figure | None:
+    """Draw the mean spectrum of every model under the primary attack; None without any.
 
     Args:
         table: whose models.
@@ -32,6 +32,8 @@ def draw(table: Table, found: Mapping[str, Extras]) -> Figure:
 
     primary = table.rules.primary
     rows = [r for r in chosen(table.rows, primary) if primary in found[r.model.name].maps]
+    if not rows:
+        return None
     columns = min(6, max(1, len(rows)))
     lines = -(-len(rows) // columns) or 1
     figure = Figure(

@@ -22,8 +22,10 @@ CAPTION = (
 )
 
 
-def draw(table: Table, found: Mapping[str, Mapping[str, Profile]], clean: Profile | None) -> Figure:
-    """Draw the mean profile of every model under the primary attack.
+def draw(
+    table: Table, found: Mapping[str, Mapping[str, Profile]], clean: Profile | None
+) -> Figure | None:
+    """Draw the mean profile of every model under the primary attack; None without any.
 
     Args:
         table: whose models.
@@ -34,6 +36,8 @@ def draw(table: Table, found: Mapping[str, Mapping[str, Profile]], clean: Profil
 
     primary = table.rules.primary
     rows = [r for r in chosen(table.rows, primary) if primary in found.get(r.model.name, {})]
+    if not rows:
+        return None
     panels = _panels(rows)
     columns = min(4, max(1, len(panels)))
     lines = -(-len(panels) // columns) or 1
