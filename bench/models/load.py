@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from bench import registry
 from bench.entries import DatasetEntry, ModelEntry
 from bench.errors import BenchError
+from bench.models import preprocessing
 from bench.models.checkpoint import load_weights, read_checkpoint
 from bench.models.collapse import collapse
 from bench.models.nets import build_net
@@ -127,7 +128,7 @@ def load(
     """
     dataset = registry.dataset(entry.dataset)
     check(entry, weights, trained)
-    config = _config(entry, dataset)
+    config = preprocessing.settings(entry, dataset)
     file = _file(entry, weights, trained)
     module = _build(
         entry, dataset, config, hub=file is None and weights != "random", seed=seed, trust=trust
@@ -159,7 +160,7 @@ def load(
         input_shape=config["input_size"],
         classes=len(dataset.classes),
         n_params=n_params,
-        transform=_transform(dataset, config),
+        transform=preprocessing.transform(dataset, config),
         preprocessing=config,
     )
 
@@ -177,28 +178,6 @@ def check(entry: ModelEntry, weights: str | Path, trained: Path | None = None) -
     file = _file(entry, weights, trained)
     if file is not None and not file.is_file():
         raise BenchError(f"expected a weights file, got 'No such file', in {file}; check the path")
-
-
-def _config(entry: ModelEntry, dataset: DatasetEntry) -> dict[str, Any]:
-    """Return input size, mean and std (None: no normalisation), and the transform's settings."""
-    if entry.tag is not None:
-        from bench.models import timm_source
-
-        config = timm_source.data_config(entry.tag, entry.input_size)
-        if dataset.transform:
-            return config
-        size = entry.input_size or dataset.size
-        return {"input_size": (dataset.channels, size, size), "mean": None, "std": None}
-    size = entry.input_size or dataset.size
-    return {"input_size": (dataset.channels, size, size), "mean": None, "std": None}
-
-
-def _transform(dataset: DatasetEntry, config: dict[str, Any]) -> Transform | None:
-    if not dataset.transform:
-        return None
-    from bench.models import timm_source
-
-    return timm_source.evaluation_transform(config)
 
 
 def _file(entry: ModelEntry, weights: str | Path, trained: Path | None) -> Path | None:
