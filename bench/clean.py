@@ -6,6 +6,7 @@ block by block and goes on where it was interrupted.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,11 +17,13 @@ import torch
 
 from bench.data.base import positions_of
 from bench.engines.local import Progress, Silent
+from bench.errors import BenchWarning
 from bench.evaluation import block_samples
 from bench.job import Job
 from bench.memory import in_parts
 from bench.planning import Plan, plan
 from bench.request import Request
+from bench.results.accuracy import Accuracy, Stated, accuracy_of, stated_accuracy
 from bench.results.clean import CleanStore
 from bench.results.provenance import now
 
@@ -38,11 +41,23 @@ class CleanRows:
     label_rank: npt.NDArray[np.int64]
 
 
-def evaluate_clean(request: Request, progress: Progress | None = None) -> pd.DataFrame:
-    """Predict the whole test split (or its first `limit` images) and return the rows.
+@dataclass(frozen=True)
+class CleanResult:
+    """What came of a clean run.
 
-    Returns:
-        Columns sample_id, label, pred, label_rank (0: the label has the largest logit).
+    Attributes:
+        rows: columns sample_id, label, pred, label_rank (0: the label has the largest logit).
+        accuracy: top-1 and top-5, beside what the entry states of the whole split.
+    """
+
+    rows: pd.DataFrame
+    accuracy: Accuracy
+
+
+def evaluate_clean(request: Request, progress: Progress | None = None) -> CleanResult:
+    """Predict the whole test split (or its first `limit` images).
+
+    Warns (`BenchWarning`) if the accuracy of the whole split is not the one that the entry states.
 
     Raises:
         BenchError: the request can't be met, or the logits are unusable.
@@ -64,10 +79,28 @@ def evaluate_clean(request: Request, progress: Progress | None = None) -> pd.Dat
         for block in todo:
             store.write_block(vars(clean_rows(planned.job, block)))
             progress.advance("clean", len(block))
-        store.finish({**_metadata(planned), "started": store.started(), "ended": now()})
+        _finish(planned, store)
     table = store.read().to_pandas()
     rows: pd.DataFrame = table[table["sample_id"].isin(ids)].reset_index(drop=True)
-    return rows
+    accuracy = accuracy_of(rows["label_rank"].to_numpy(), _stated(planned))
+    if accuracy.agrees is False:
+        warnings.warn(f"{planned.entry.name}: {accuracy}", BenchWarning, stacklevel=2)
+    return CleanResult(rows, accuracy)
+
+
+def _finish(planned: Plan, store: CleanStore) -> None:
+    table = store.merged()
+    accuracy = accuracy_of(table["label_rank"].to_numpy(), _stated(planned))
+    times = {"started": store.started(), "ended": now()}
+    store.finish(table, {**_metadata(planned), "accuracy": accuracy.metadata(), **times})
+
+
+def _stated(planned: Plan) -> Stated | None:
+    """Return what the entry states of this run: of the whole split, and of these weights."""
+    weights = planned.loaded.weights
+    if planned.partial_reasons:
+        return None
+    return stated_accuracy(planned.entry, weights.kind, weights.file_sha256)
 
 
 def clean_rows(job: Job, sample_ids: Sequence[int]) -> CleanRows:

@@ -1,4 +1,4 @@
-"""Errors that the user can fix: one line, no traceback, exit code 2."""
+"""Errors that the user can fix: one line, no traceback, exit code 2. And warnings."""
 
 from __future__ import annotations
 
@@ -12,6 +12,10 @@ class BenchError(Exception):
     The text is one line: what was expected, what was found, where, and what to do.
     The command line prints it without a traceback and exits with code 2.
     """
+
+
+class BenchWarning(UserWarning):
+    """Something that the user should know, though the run goes on. One line, as the errors."""
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> BenchError:

@@ -53,7 +53,9 @@ def test_eighteen_of_twenty_samples_are_right_and_logits_are_timms(
     from bench.clean import evaluate_clean
     from bench.request import Request
 
-    rows = evaluate_clean(Request(model=NAME, weights=weights, data="samples", output=tmp_path))
+    rows = evaluate_clean(
+        Request(model=NAME, weights=weights, data="samples", output=tmp_path)
+    ).rows
     assert (rows["label_rank"] == 0).sum() == 18
     model = timm.create_model("tf_efficientnet_lite0", pretrained=False).eval()
     from safetensors.torch import load_file

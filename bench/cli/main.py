@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from typing import Annotated
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
 
 import typer
 from typer.exceptions import TyperException
@@ -18,7 +19,7 @@ from bench.cli.list import list_entries
 from bench.cli.submit import submit
 from bench.cli.train import train
 from bench.cli.verify import verify
-from bench.errors import BenchError
+from bench.errors import BenchError, BenchWarning
 
 app = typer.Typer(
     name="bench",
@@ -61,6 +62,25 @@ def main(
 
 def call(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code: 0 done, 2 to be fixed, 130 interrupted."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", BenchWarning)
+        warnings.showwarning = _warn_with(warnings.showwarning)
+        return _call(arguments)
+
+
+def _warn_with(usual: Callable[..., None]) -> Callable[..., None]:
+    """Return how warnings are shown: ours as one line on stderr, others as usual."""
+
+    def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+        if issubclass(category, BenchWarning):
+            sys.stderr.write(f"bench: warning: {' '.join(str(message).split())}\n")
+        else:
+            usual(message, category, *where, **more)
+
+    return show
+
+
+def _call(arguments: Sequence[str] | None) -> int:
     try:
         code = app(args=None if arguments is None else list(arguments), standalone_mode=False)
         # typer turns Ctrl-C into this code

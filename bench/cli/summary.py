@@ -13,6 +13,7 @@ from bench.stats import Interval, mean_interval, median_norm, proportion_interva
 if TYPE_CHECKING:
     import pandas as pd
 
+    from bench.clean import CleanResult
     from bench.cost import Cost
     from bench.planning import Plan
 
@@ -74,9 +75,9 @@ def _interval(found: Interval) -> str:
     return f"{found.mean:.3f} [{found.low:.3f}, {found.high:.3f}]"
 
 
-def clean_summary(found: pd.DataFrame) -> str:
+def clean_summary(result: CleanResult) -> str:
     """Return the lines for `--attack clean`: top-1 and top-5 with 95 % intervals."""
-    lines = []
+    lines, found = [], result.rows
     for name, below in (("top-1", 1), ("top-5", 5)):
         right = int((found["label_rank"] < below).sum())
         share = proportion_interval(right, len(found))
@@ -84,6 +85,8 @@ def clean_summary(found: pd.DataFrame) -> str:
             f"{name}: {100 * share.mean:.2f} % [{100 * share.low:.2f}, {100 * share.high:.2f}]"
             f"  ({right} of {len(found)})"
         )
+    if result.accuracy.agrees:
+        lines.append(str(result.accuracy))
     return "\n".join(lines) + "\n"
 
 

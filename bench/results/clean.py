@@ -74,10 +74,13 @@ class CleanStore:
         with atomic(path) as temporary:
             pq.write_table(table, temporary, compression="zstd")
 
-    def finish(self, metadata: Mapping[str, Any]) -> None:
-        """Merge the blocks into the finished file."""
+    def merged(self) -> pa.Table:
+        """Return the rows of the finished file and of the blocks, by sample id."""
         pieces = [pq.read_table(p).cast(schema.CLEAN) for p in self._pieces()]
-        table = pa.concat_tables(pieces).sort_by("sample_id")
+        return pa.concat_tables(pieces).sort_by("sample_id")
+
+    def finish(self, table: pa.Table, metadata: Mapping[str, Any]) -> None:
+        """Write the finished file, and remove the blocks that are in it now."""
         raw = schema.CLEAN.with_metadata({schema.METADATA_KEY: json.dumps(dict(metadata))})
         with atomic(self.path) as temporary:
             pq.write_table(table.cast(raw), temporary, compression="zstd")
