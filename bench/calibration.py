@@ -18,6 +18,7 @@ from bench.attacks.calibrate import StepChoice, calibrate, prepare
 from bench.attacks.step import GradientStep
 from bench.errors import BenchError
 from bench.job import Job
+from bench.machine import threads_for
 from bench.results.files import atomic
 
 
@@ -47,7 +48,9 @@ def choose(job: Job, ids: tuple[int, ...], weights_sha256: str, kept: Any = None
     found = _read(path)
     if found is not None:
         return found
-    choice = calibrate(job.model, job.load(some), job.labels(some))
+    images = job.load(some)
+    with threads_for(images.numel(), job.device):
+        choice = calibrate(job.model, images, job.labels(some))
     try:
         with atomic(path) as temporary:
             temporary.write_text(json.dumps(choice.describe()))

@@ -18,6 +18,7 @@ from bench.description import describe
 from bench.entries import DatasetEntry, ModelEntry, Protocol
 from bench.evaluation import block_samples
 from bench.job import Job
+from bench.machine import keep_freed_memory
 from bench.models.load import LoadedModel, check, load
 from bench.request import (
     Request,
@@ -88,6 +89,8 @@ def plan(request: Request, whole_split: bool = False) -> Plan:
     entry = model_entry(request)
     dataset = registry.dataset(entry.dataset)
     device = choose_device(request.device)
+    if device.type == "cpu":
+        keep_freed_memory()
     folder = request.output
     ensure_writable(folder)
     if request.offline:

@@ -11,6 +11,7 @@ from bench.data.base import fingerprint
 from bench.data.load import load_images
 from bench.entries import DatasetEntry, ModelEntry, Recipe
 from bench.errors import BenchError
+from bench.machine import keep_freed_memory
 from bench.models.job import Job, Split, Trained
 from bench.models.train import Reporter
 from bench.models.train import train as train_job
@@ -70,6 +71,7 @@ def train(
     _check_numbers(epochs, lr, until_lr, seed, limit)
     entries = _nets([model] if isinstance(model, str) else model)
     place = str(choose_device(device))
+    keep_freed_memory()
     ensure_writable(Path(output))
     reporter = reporter or Announcer()
     splits: dict[str, tuple[Split, Split]] = {}

@@ -51,7 +51,8 @@ def test_this_test_sees_a_heavy_import() -> None:
 
 # from the bottom to the top: a part imports only what stands before it
 LAYERS = [
-    "errors", "entries", "registry", "spectrum", "metrics", "memory", "resampling", "stats",
+    "errors", "entries", "registry", "spectrum", "metrics", "memory", "machine",
+    "resampling", "stats",
     "results", "data", "models", "attacks", "batch_size", "job", "rows", "evaluation",
     "calibration", "request", "description", "planning", "cost", "engines", "clean", "training",
     "api", "board", "submissions", "verbs", "cli",

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import math
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Protocol
 
-import torch
-
 from bench.evaluation import run_block
+from bench.machine import threads_for
 from bench.planning import Plan
 from bench.results.provenance import now
-
-SMALL_BATCH = 2**15
-"""Input values of a batch that one thread attacks sooner than two."""
 
 
 class Progress(Protocol):
@@ -54,24 +50,10 @@ def run(plan: Plan, progress: Progress) -> None:
         return
     pace = {key: plan.metadata[key] for key in ("batch_size", "step")}
     plan.store.begin({**plan.identity, "started": plan.metadata["started"], "pace": pace})
-    with _threads_for(plan):
+    values = min(plan.job.batch_size, len(plan.sample_ids)) * math.prod(plan.loaded.input_shape)
+    with threads_for(values, plan.job.device):
         _run_blocks(plan, todo, progress)
     finish(plan)
-
-
-@contextmanager
-def _threads_for(plan: Plan) -> Iterator[None]:
-    """Use one thread for small batches: two wait for each other longer than they compute, most of
-    all on a busy machine."""
-    before = torch.get_num_threads()
-    channels, height, width = plan.loaded.input_shape
-    values = min(plan.job.batch_size, len(plan.sample_ids)) * channels * height * width
-    if plan.job.device.type == "cpu" and values <= SMALL_BATCH:
-        torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _run_blocks(
