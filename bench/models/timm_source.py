@@ -11,6 +11,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 
@@ -73,6 +75,31 @@ def evaluation_transform(config: dict[str, Any]) -> Callable[[PIL.Image.Image], 
         tensor: torch.Tensor = transform(image)
         assert tensor.dtype == torch.uint8, f"timm's transform gave {tensor.dtype}, not uint8"
         return tensor.float() / 255
+
+    return apply
+
+
+def unrounded_transform(
+    config: dict[str, Any],
+) -> Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]:
+    """Return the resizing and cropping of :func:`evaluation_transform` in float32.
+
+    Returns:
+        one plane (H, W) float32 -> (h, w) float32, in the same unit; nothing is rounded.
+    """
+    import PIL.Image
+    import timm
+
+    # padding has one value a channel, and a plane has one channel
+    one = {key: config[key] and config[key][:1] for key in ("mean", "std")}
+    settings = {**config, **one}
+    transform = timm.data.create_transform(**settings, is_training=False, normalize=False)
+
+    def apply(plane: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        tensor: torch.Tensor = transform(PIL.Image.fromarray(plane))
+        assert tensor.dtype == torch.float32, f"timm's transform gave {tensor.dtype}, not float32"
+        result: npt.NDArray[np.float32] = tensor[0].numpy()
+        return result
 
     return apply
 

@@ -1,0 +1,1 @@
+"""Probes: what a model, or its preprocessing, does to chosen frequencies."""

@@ -1,0 +1,162 @@
+"""One probe of one model: measure, describe, write table and figures."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from bench import registry
+from bench.entries import DatasetEntry, ModelEntry
+from bench.errors import BenchError
+from bench.probes import noise, paths, sinusoids
+from bench.probes.transfer import Response, measure
+from bench.request import Request, model_entry
+from bench.results import probes as store
+from bench.results.files import write_bytes
+from bench.results.provenance import commit, now, versions
+from bench.results.transform import transform_text
+from bench.spectrum import white_noise
+
+
+@dataclass(frozen=True)
+class TransferPlan:
+    """A request for the transfer function of one model that was found to be possible.
+
+    Attributes:
+        entry: the model's.
+        dataset: its data set's.
+        paths: the way of images into the model.
+        input_size: (W, H) of the input images.
+        seed: of phases and noise.
+    """
+
+    entry: ModelEntry
+    dataset: DatasetEntry
+    paths: paths.Paths
+    input_size: tuple[int, int]
+    seed: int
+
+    @property
+    def transform(self) -> str:
+        """The transform in words."""
+        return transform_text(self.paths.settings, self.dataset.transform) or "unknown"
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """The measured transfer function of one model's evaluation transform."""
+
+    plan: TransferPlan
+    response: Response
+    metadata: Mapping[str, Any]
+
+
+def plan_transfer(
+    model: str,
+    dataset: str | None = None,
+    input_size: tuple[int, int] | None = None,
+    seed: int = 0,
+) -> TransferPlan:
+    """Find out whether a model's transform can be probed; nothing is measured.
+
+    Args:
+        model: entry name, timm `arch.tag`, or the path of an entry's TOML file.
+        dataset: must be the entry's, if given.
+        input_size: (W, H) of the input images; None: 500 x 375, or as the data set stores them.
+        seed: of phases and noise.
+
+    Raises:
+        BenchError: unknown model, or a size or seed that makes no sense.
+    """
+    if seed < 0:
+        raise BenchError(f"expected --seed of at least 0, got {seed}")
+    entry = model_entry(Request(model=model, dataset=dataset))
+    data = registry.dataset(entry.dataset)
+    size = paths.input_size(input_size, data)
+    return TransferPlan(entry, data, paths.paths(entry, data), size, seed)
+
+
+def run_transfer(plan: TransferPlan, **settings: Any) -> Transfer:
+    """Measure a transfer function.
+
+    Args:
+        plan: what to measure.
+        settings: `radii` and `noise_planes` of :func:`bench.probes.transfer.measure`.
+    """
+    response = measure(plan.paths.apply, plan.input_size, seed=plan.seed, **settings)
+    return Transfer(plan, response, _describe(plan, response))
+
+
+def rows(found: Transfer) -> list[dict[str, Any]]:
+    """Return the rows of the result file."""
+    points = [
+        {"signal": "sinusoid", "grid": "radius", "number": point.step, "n": 1, **asdict(point)}
+        for point in found.response.points
+    ]
+    rings = [{"signal": "noise", **asdict(ring)} for ring in found.response.rings]
+    for point in points:
+        del point["step"]
+    return points + rings
+
+
+def write(found: Transfer, output: Path) -> list[Path]:
+    """Write `<output>/probes/<dataset>/<model>.transfer.{parquet,svg,png}`; return the paths.
+
+    Raises:
+        BenchError: the place can't be written.
+    """
+    from bench.board.figures.style import styled, svg
+    from bench.board.load import file_sha256
+    from bench.probes.figure import draw
+
+    plan = found.plan
+    path = store.probe_path(output, plan.dataset.name, plan.entry.name, "transfer")
+    store.write(path, store.table(rows(found), store.TRANSFER), found.metadata)
+    picture = io.BytesIO()
+    with styled():
+        figure = draw(found.response, plan.entry.name, plan.transform)
+        drawing = svg(figure, file_sha256(path))
+        figure.savefig(picture, format="png", dpi=150, metadata={"Software": None})
+    written = [path, path.with_suffix(".svg"), path.with_suffix(".png")]
+    write_bytes(written[1], drawing)
+    write_bytes(written[2], picture.getvalue())
+    return written
+
+
+def _describe(plan: TransferPlan, response: Response) -> dict[str, Any]:
+    place = response.geometry
+    height, width = (place.stop[1] - place.start[1], place.stop[0] - place.start[0])
+    return {
+        "probe": "transfer",
+        "model": plan.entry.name,
+        "dataset": plan.dataset.name,
+        "entry": plan.entry.model_dump(mode="json", exclude_none=True),
+        "native_size": plan.dataset.native_size,
+        "transform": plan.transform,
+        "preprocessing": {
+            key: list(value) if isinstance(value, tuple) else value
+            for key, value in plan.paths.settings.items()
+        },
+        "input_size": list(place.input_size),
+        "resized": list(place.resized),
+        "output_size": list(place.output_size),
+        "scale": list(place.scale),
+        "shown": [list(place.start), list(place.stop)],
+        "seed": response.seed,
+        "radii": response.radii,
+        "sinusoids": {
+            "middle": sinusoids.MIDDLE,
+            "amplitude": sinusoids.AMPLITUDE,
+            "angles": sinusoids.ANGLES,
+            "phases": sinusoids.PHASES,
+        },
+        "noise": {"levels": list(noise.LEVELS), "planes": response.noise_planes},
+        "noise_rfc": dict(response.noise_rfc),
+        "white_rfc": white_noise(height, width)["rfc"],
+        "versions": versions(),
+        "git": commit(),
+        "made": now(),
+    }
