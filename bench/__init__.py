@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from bench.api import evaluate
     from bench.models.load import load_model
     from bench.training import train
-    from bench.verbs import check, compare, leaderboard, submit, verify
+    from bench.verbs import check, compare, join, leaderboard, submit, verify
 
 __version__ = "0.1.0"
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "check",
     "compare",
     "evaluate",
+    "join",
     "leaderboard",
     "load_model",
     "spectrum",
@@ -45,7 +46,7 @@ _LAZY = {
     "train": ("bench.training", "train"),
     **{
         name: ("bench.verbs", name)
-        for name in ("check", "compare", "leaderboard", "submit", "verify")
+        for name in ("check", "compare", "join", "leaderboard", "submit", "verify")
     },
 }
 

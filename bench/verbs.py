@@ -1,4 +1,5 @@
-"""The Python calls of the verbs that work on submissions: submit, check, verify, compare, board."""
+"""The Python calls of the verbs that work on submissions: submit, check, verify, compare,
+join, board."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 from bench.errors import BenchError
 
 if TYPE_CHECKING:
+    from bench.board.join.join import Joined
     from bench.submissions.compare import Difference
     from bench.submissions.problems import Problem
     from bench.submissions.remeasure import Verification
@@ -127,6 +129,49 @@ def compare(
 
     places = [Path(folder) for folder in folders]
     return differences(*open_pair(resolve(first, places), resolve(second, places)))
+
+
+def join(
+    tables: str | Path | Sequence[str | Path],
+    *,
+    metric: str = "rfc",
+    attack: str | None = None,
+    dataset: str | None = None,
+    protocol: str | None = None,
+    key: str = "model",
+    columns: Sequence[str] = (),
+    carry: bool = True,
+    submissions: str | Path = "submissions",
+) -> list[Joined]:
+    """Join public numbers to the board's by model name, with rank correlations.
+
+    Args:
+        tables: CSV files with a column of model names, such as timm's result tables.
+        metric: the column of the board that is correlated with every joined column of numbers.
+        attack: whose; None: the protocol's primary one.
+        dataset: only tables of the board of this data set.
+        protocol: only tables of the board of this protocol.
+        key: the column of model names.
+        columns: which other columns to take; none: all.
+        carry: let the intervals carry each model's own uncertainty over samples as well.
+        submissions: folder of submissions.
+
+    Returns:
+        One for each table of the board (data set, protocol hash, input size): who was matched
+        how, and `correlations`, column -> n, Spearman's rho and Kendall's tau-b with intervals.
+
+    Raises:
+        BenchError: a file is not such a table, or it names no model of the board.
+    """
+    from bench.board.build import build
+    from bench.board.join.join import choose
+    from bench.board.join.join import join as join_tables
+    from bench.board.join.table import read_tables
+
+    paths = [tables] if isinstance(tables, str | Path) else tables
+    external = read_tables([Path(path) for path in paths], key, columns)
+    board = choose(build(Path(submissions)), dataset, protocol)
+    return join_tables(board, external, metric, attack, carry)
 
 
 def leaderboard(

@@ -65,18 +65,23 @@ def csv_text(board: Board) -> str:
     for table in board.tables:
         for row in table.rows:
             for attack in table.rules.attacks:
-                writer.writerow(_line(row, table, attack))
+                writer.writerow(line(row, table, attack))
     return stream.getvalue()
 
 
-def _line(row: Row, table: Table, attack: str) -> list[str]:
+def line(row: Row, table: Table, attack: str) -> list[str]:
+    """Return the cells of one model and attack, in the order of HEADER."""
     rules, model, found = table.rules, row.model, row.model.attacks[attack]
     meta = model.submission.metadata
     low, high = row.rank or ("", "")
     head = [rules.dataset.name, rules.protocol.name, rules.hash, *table.size, model.name]
-    head += [_text(meta.get("family", "")), _text(meta.get("type", "")), meta.get("n_params", "")]
+    head += [
+        safe_text(meta.get("family", "")),
+        safe_text(meta.get("type", "")),
+        meta.get("n_params", ""),
+    ]
     head += [int(model.control), low, high, row.group, "; ".join(model.reasons)]
-    head += ["; ".join(flags(model, rules)), _text(verified(model)), model.samples]
+    head += ["; ".join(flags(model, rules)), safe_text(verified(model)), model.samples]
     numbers: list[float] = [*model.clean]
     body = [attack, rules.attacks[attack].norm, found.correct, found.kept]
     tail: list[float] = []
@@ -95,7 +100,7 @@ def _number(value: float) -> str:
     return "" if math.isnan(value) else f"{value:.6g}"
 
 
-def _text(value: object) -> str:
+def safe_text(value: object) -> str:
     """A name from a stranger's file: never a spreadsheet formula."""
     text = str(value)
     return "'" + text if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text

@@ -14,6 +14,7 @@ from bench import __version__
 from bench.cli.check import check
 from bench.cli.compare import compare
 from bench.cli.eval import evaluate
+from bench.cli.join import join
 from bench.cli.leaderboard import leaderboard
 from bench.cli.list import list_entries
 from bench.cli.submit import submit
@@ -36,6 +37,7 @@ app.command("check")(check)
 app.command("verify")(verify)
 app.command("leaderboard")(leaderboard)
 app.command("compare")(compare)
+app.command("join")(join)
 app.command("list")(list_entries)
 
 INTERRUPTED = 130

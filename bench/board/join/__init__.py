@@ -1,0 +1,1 @@
+"""`bench join`: the board's numbers beside public ones, by model name, with rank correlations."""
