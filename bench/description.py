@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 
-from bench.data.base import Images, fingerprint, positions_of
 from bench.entries import AttackSpec, DatasetEntry, Protocol
 from bench.job import Job
 from bench.models.load import LoadedModel
@@ -20,16 +19,23 @@ def describe(
     dataset: DatasetEntry,
     loaded: LoadedModel,
     job: Job,
-    images: Images,
-    pool: Sequence[int],
+    data: Mapping[str, Any],
     ids: Sequence[int],
     reasons: Sequence[str],
 ) -> dict[str, Any]:
+    """Return the metadata of a run.
+
+    Args:
+        protocol: what is measured.
+        dataset: on which images.
+        loaded: the model.
+        job: how.
+        data: source and fingerprint of the images.
+        ids: of the samples that are measured.
+        reasons: why the result is partial.
+    """
     entry, weights = loaded.entry, loaded.weights
     name = entry.name + ("@random" if weights.kind == "random" else "")
-    # a transformed set is large: a limited run fingerprints what it reads of it
-    read = ids[:1] if dataset.transform and len(ids) < len(pool) else pool
-    digest = fingerprint(images, [int(p) for p in positions_of(images, read)])
     spec: dict[str, AttackSpec] = dict(protocol.attacks)
     return {
         "schema_version": VERSION,
@@ -68,8 +74,8 @@ def describe(
         },
         "versions": versions(),
         "git": commit(),
-        "data": {"source": images.source, "fingerprint": digest, "fingerprint_of": len(read)},
-        "data_fingerprint": digest,
+        "data": dict(data),
+        "data_fingerprint": data["fingerprint"],
         "expected": {attack: len(ids) for attack in protocol.attacks},
         "partial": bool(reasons),
         "partial_reasons": list(reasons),

@@ -11,7 +11,7 @@ from typing import Any
 from bench import registry
 from bench.batch_size import automatic_batch
 from bench.calibration import choose, step_of
-from bench.data.base import positions_of
+from bench.data.base import Images, positions_of
 from bench.data.check import check_readable
 from bench.data.load import load_images
 from bench.description import describe
@@ -107,8 +107,7 @@ def plan(request: Request, whole_split: bool = False) -> Plan:
     )
     pool, ids, reasons = choose_ids(request, protocol, dataset, images, whole_split)
     loaded = load(entry, request.weights, device, request.trust, trained=trained)
-    if not whole_split:
-        check_readable(images, [int(p) for p in positions_of(images, ids)])
+    data = _data(images, dataset, pool, ids)
     if request.seed is not None and request.seed != protocol.seed:
         reasons = (*reasons, f"seed {request.seed} is not the protocol's {protocol.seed}")
     trained_on = loaded.weights.train_count
@@ -127,7 +126,7 @@ def plan(request: Request, whole_split: bool = False) -> Plan:
         batch_size=1,
     )
     _probe(job, ids)
-    known = describe(protocol, dataset, loaded, job, images, pool, ids, reasons)
+    known = describe(protocol, dataset, loaded, job, data, ids, reasons)
     place = Store(result_path(folder, protocol.name, dataset.name, known["model"], bool(reasons)))
     identity = {key: known[key] for key in IDENTITY}
     job, pace = _paced(request, job, ids, place, known["weights_sha256"])
@@ -146,6 +145,17 @@ def plan(request: Request, whole_split: bool = False) -> Plan:
         known,
         reasons,
     )
+
+
+def _data(
+    images: Images, dataset: DatasetEntry, pool: Sequence[int], ids: Sequence[int]
+) -> dict[str, Any]:
+    """Read the images once, and return what identifies them, for the metadata."""
+    # a transformed set is large: a limited run fingerprints its first image only
+    read = ids[:1] if dataset.transform and len(ids) < len(pool) else pool
+    wanted, known = ([int(p) for p in positions_of(images, some)] for some in (ids, read))
+    digest = check_readable(images, wanted, known)
+    return {"source": images.source, "fingerprint": digest, "fingerprint_of": len(read)}
 
 
 def _paced(

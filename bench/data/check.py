@@ -6,6 +6,8 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from bench.data.arrays import ArrayImages
 from bench.data.base import Images, Int64Array, UInt8Image, fingerprint
 from bench.data.decode import size_in_words
@@ -143,28 +145,50 @@ def _known(images: Images, entry: DatasetEntry, split: str) -> list[tuple[int, s
     return [(entry.test_count, known.test), *parts] if isinstance(images, ArrayImages) else parts
 
 
-def check_readable(images: Images, positions: Sequence[int]) -> None:
+class _Tolerant(Images):
+    """An image set whose broken images come as one black pixel, and are remembered."""
+
+    def __init__(self, images: Images) -> None:
+        self.ids, self.labels, self.source = images.ids, images.labels, images.source
+        self._images = images
+        self.broken: dict[int, BenchError] = {}
+
+    def decode(self, position: int) -> UInt8Image:
+        """Return the image, or one black pixel if it is broken."""
+        try:
+            return self._images.decode(position)
+        except BenchError as error:
+            self.broken[position] = error
+            return np.zeros((1, 1), dtype=np.uint8)
+
+
+def check_readable(images: Images, positions: Sequence[int], known: Sequence[int] = ()) -> str:
     """Decode images once, so that a broken one is found before hours of computing.
 
     Args:
         images: the set.
-        positions: which ones.
+        positions: which ones to decode.
+        known: which ones to decode too and to identify.
+
+    Returns:
+        The fingerprint of the `known` images (`bench.data.base.fingerprint`).
 
     Raises:
         BenchError: some are broken; the text counts them and names the first three.
     """
-    broken = []
-    for position in positions:
-        try:
-            images.decode(position)
-        except BenchError as error:
-            broken.append((position, error))
+    tolerant = _Tolerant(images)
+    digest = fingerprint(tolerant, known)
+    for position in sorted(set(positions) - set(known)):
+        tolerant.decode(position)
+    broken = sorted(tolerant.broken.items())
     if len(broken) == 1:
         raise broken[0][1]
     if broken:
         names = ", ".join(images.where(position) for position, _ in broken[:3])
         more = ", ..." if len(broken) > 3 else ""
         raise BenchError(
-            f"expected {len(positions)} readable images, got {len(broken)} broken ones "
-            f"({names}{more}), in {images.source}; replace these files"
+            f"expected {len({*positions, *known})} readable images, got {len(broken)} broken ones "
+            f"({names}{more}), in {images.source}; replace these files (the result would be of "
+            "other images if they were left out)"
         )
+    return digest
