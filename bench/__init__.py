@@ -21,7 +21,15 @@ if TYPE_CHECKING:
     from bench.api import evaluate
     from bench.models.load import load_model
     from bench.training import train
-    from bench.verbs import check, compare, join, leaderboard, submit, verify
+    from bench.verbs import (
+        check,
+        compare,
+        join,
+        leaderboard,
+        probe_transfer,
+        submit,
+        verify,
+    )
 
 __version__ = "0.1.0"
 __all__ = [
@@ -33,21 +41,20 @@ __all__ = [
     "join",
     "leaderboard",
     "load_model",
+    "probe_transfer",
     "spectrum",
     "submit",
     "train",
     "verify",
 ]
 
+_VERBS = ("check", "compare", "join", "leaderboard", "probe_transfer", "submit", "verify")
 _LAZY = {
     "evaluate": ("bench.api", "evaluate"),
     "load_model": ("bench.models.load", "load_model"),
     "spectrum": ("bench.spectrum", None),
     "train": ("bench.training", "train"),
-    **{
-        name: ("bench.verbs", name)
-        for name in ("check", "compare", "join", "leaderboard", "submit", "verify")
-    },
+    **{name: ("bench.verbs", name) for name in _VERBS},
 }
 
 

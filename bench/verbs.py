@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 from bench.errors import BenchError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from bench.board.join.join import Joined
     from bench.submissions.compare import Difference
     from bench.submissions.problems import Problem
@@ -195,3 +197,42 @@ def leaderboard(
 
     folder = Path(output)
     return write(render(build(Path(submissions)), folder, figures), folder)
+
+
+def probe_transfer(
+    model: str,
+    dataset: str | None = None,
+    *,
+    input_size: tuple[int, int] | None = None,
+    seed: int = 0,
+    output: str | Path | None = "results",
+) -> pd.DataFrame:
+    """Measure the frequency response of a model's evaluation transform; no weights are needed.
+
+    Args:
+        model: entry name, timm `arch.tag`, or the path of an entry's TOML file.
+        dataset: must be the entry's, if given.
+        input_size: (width, height) of the images that go in, pixels; None: 500 x 375 where the
+            data set's images pass a transform, else as they are stored.
+        seed: of the sinusoids' phases and the noise.
+        output: folder of the results; None: keep nothing on disk.
+
+    Returns:
+        One row per sinusoid and per ring of white noise: the columns of
+        `results/probes/<dataset>/<model>.transfer.parquet` (`bench.results.probes.TRANSFER`).
+
+    Raises:
+        BenchError: unknown model, or a size that makes no sense.
+    """
+    from bench.probes.run import plan_transfer, rows, run_transfer, write
+    from bench.results.files import ensure_writable
+    from bench.results.probes import TRANSFER, table
+
+    plan = plan_transfer(model, dataset, input_size, seed)
+    if output is not None:
+        ensure_writable(Path(output))
+    found = run_transfer(plan)
+    if output is not None:
+        write(found, Path(output))
+    result: pd.DataFrame = table(rows(found), TRANSFER).to_pandas()
+    return result

@@ -28,7 +28,8 @@ def loaded(code: str, modules: tuple[str, ...]) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["eval", "--help"], ["list"], ["list", "metrics"]]
+    "arguments",
+    [["--help"], ["eval", "--help"], ["probe", "--help"], ["list"], ["list", "metrics"]],
 )
 def test_help_and_list_import_nothing_heavy(arguments: list[str]) -> None:
     code = (
@@ -55,7 +56,7 @@ LAYERS = [
     "resampling", "stats",
     "results", "data", "models", "attacks", "batch_size", "job", "rows", "evaluation",
     "calibration", "request", "description", "planning", "cost", "engines", "clean", "training",
-    "api", "board", "submissions", "verbs", "cli",
+    "api", "board", "submissions", "probes", "verbs", "cli",
 ]  # fmt: skip
 
 

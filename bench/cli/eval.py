@@ -92,7 +92,7 @@ def evaluate(
 
     An interrupted run goes on where it was; a complete one is reused.
     """
-    entries = _entries(model, dataset)
+    entries = entry_names(model, dataset)
     attacks = tuple(attack or ())
     if "clean" in attacks and len(attacks) > 1:
         raise BenchError("expected --attack clean alone, got other attacks with it; run it apart")
@@ -129,7 +129,7 @@ def _local_only(output: str) -> Path:
     raise BenchError(f"expected a local folder for --output, got {output!r}")
 
 
-def _entries(patterns: Texts, dataset: str | None) -> list[str]:
+def entry_names(patterns: Texts, dataset: str | None) -> list[str]:
     """Return the names that the patterns choose; a name that only timm may know is kept."""
     from bench import registry
 

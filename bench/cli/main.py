@@ -17,6 +17,7 @@ from bench.cli.eval import evaluate
 from bench.cli.join import join
 from bench.cli.leaderboard import leaderboard
 from bench.cli.list import list_entries
+from bench.cli.probe import app as probe
 from bench.cli.submit import submit
 from bench.cli.train import train
 from bench.cli.verify import verify
@@ -37,6 +38,7 @@ app.command("check")(check)
 app.command("verify")(verify)
 app.command("leaderboard")(leaderboard)
 app.command("compare")(compare)
+app.add_typer(probe, name="probe")
 app.command("join")(join)
 app.command("list")(list_entries)
 

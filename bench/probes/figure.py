@@ -7,15 +7,22 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from bench.board.figures.style import plain
-from bench.probes.transfer import Response, by_radius
+from bench.probes.transfer import Response
+from bench.results.transform import UNCHANGED
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 BLUE, RED, GRAY = "#0072B2", "#D55E00", "#777777"
+DIRECTIONS = (
+    ("along an axis", BLUE, (0.0,)),
+    ("22.5° off it", "#009E73", (22.5, 67.5)),
+    ("diagonal", RED, (45.0,)),
+)
+"""Label, colour and angles (modulo 90 degrees) of the sinusoids that behave alike."""
 FLOOR = 1e-6
-"""Energy shares below are drawn here."""
+"""Energy shares below are not drawn."""
 
 
 def draw(response: Response, name: str, transform: str) -> Figure:
@@ -34,33 +41,29 @@ def draw(response: Response, name: str, transform: str) -> Figure:
     _elsewhere(elsewhere, response)
     _noise(noise, response)
     width, height = response.geometry.input_size
-    figure.suptitle(
-        f"{plain(name)}: {plain(transform)}, of {width} x {height} pixels", fontsize=9.5
-    )
+    what = "images as stored" if transform == UNCHANGED else plain(transform)
+    figure.suptitle(f"{plain(name)}: {what}, input {width} x {height} pixels", fontsize=9.5)
     return figure
 
 
 def _gain(axis: Axes, response: Response) -> None:
     points = [p for p in response.points if p.arithmetic == "uint8"]
-    for aliased, colour, label in (
-        (False, BLUE, "stays at its frequency"),
-        (True, RED, "folded to a wrong frequency"),
-    ):
-        some = [p for p in points if p.aliased is aliased]
-        axis.plot(
-            [p.mapped_radius for p in some],
-            [p.gain for p in some],
-            ls="",
-            marker="." if not aliased else "x",
-            ms=4,
-            color=colour,
-            label=label,
-        )
-    means = [line for line in by_radius(response, "uint8") if not line.aliased]
-    axis.plot([m.mapped_radius for m in means], [m.gain for m in means], color=BLUE, lw=1.2)
+    for label, colour, angles in DIRECTIONS:
+        for aliased in (False, True):
+            x, y = [], []
+            for step in range(response.radii):
+                here = [p for p in points if (p.step, p.aliased) == (step, aliased)]
+                here = [p for p in here if round(p.angle % 90, 1) in angles]
+                if here:
+                    x.append(fmean(p.mapped_radius for p in here))
+                    y.append(fmean(p.gain for p in here))
+            marker, dashes = ("x", ":") if aliased else (".", "-")
+            axis.plot(x, y, color=colour, ls=dashes, lw=1.2, marker=marker, ms=4,
+                      label=None if aliased else label)  # fmt: skip
+    axis.plot([], [], color=GRAY, ls=":", marker="x", ms=4, label="folded (wrong frequency)")
     _radii(axis, response)
-    axis.set(title="Sinusoids", ylabel="amplitude out / in", ylim=(0, None))
-    axis.legend(loc="upper right", fontsize=6.8)
+    axis.set(title="Sinusoids", ylabel="amplitude out / in", ylim=(0, 1.08))
+    axis.legend(loc="lower left", fontsize=6.8)
 
 
 def _elsewhere(axis: Axes, response: Response) -> None:
@@ -70,13 +73,14 @@ def _elsewhere(axis: Axes, response: Response) -> None:
         for step in sorted({p.step for p in points}):
             here = [p for p in points if p.step == step]
             mapped.append(fmean(p.mapped_radius for p in here))
-            share.append(max(FLOOR, fmean(p.elsewhere + p.aliased * p.gain**2 for p in here)))
+            wrong = fmean(p.elsewhere + p.aliased * p.gain**2 for p in here)
+            share.append(wrong if wrong > FLOOR else math.nan)
         label = "8 bits, as evaluated" if name == "uint8" else "without rounding"
         axis.plot(mapped, share, color=colour, ls=dashes, label=label)
     _radii(axis, response)
     axis.set(title="Ends at a wrong frequency", ylabel="energy / input energy", yscale="log")
     axis.set_ylim(FLOOR, 1.5)
-    axis.legend(loc="upper left", fontsize=6.8)
+    axis.legend(loc="upper right", fontsize=6.8)
 
 
 def _noise(axis: Axes, response: Response) -> None:

@@ -11,8 +11,8 @@ import numpy.typing as npt
 from bench.probes.geometry import Apply, Geometry
 from bench.spectrum import frequency_grid
 
-PLANES = 96
-"""Gray noise images."""
+PLANES, PIXELS, MOST_PLANES = 96, 224 * 224, 3072
+"""Gray noise images for an output of so many pixels, and the most for a smaller one."""
 TOGETHER = 3
 """Planes of one RGB image."""
 LEVELS = (64, 192)
@@ -42,6 +42,12 @@ class Ring:
     n: int
     power: float
     gain: float
+
+
+def planes_for(place: Geometry) -> int:
+    """Return the number of noise images that gives small outputs as many frequencies."""
+    pixels = math.prod(place.output_size)
+    return min(MOST_PLANES, PLANES * max(1, round(PIXELS / pixels)))
 
 
 def respond(

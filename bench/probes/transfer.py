@@ -48,7 +48,7 @@ def measure(
     *,
     seed: int = 0,
     radii: int | None = None,
-    noise_planes: int = noise.PLANES,
+    noise_planes: int | None = None,
 ) -> Response:
     """Measure the response of a transform.
 
@@ -57,7 +57,7 @@ def measure(
         input_size: (W, H) of the input images, pixels.
         seed: of phases and noise.
         radii: number of nominal radii between 0 and sqrt 2; None: by the output's size.
-        noise_planes: number of gray noise images.
+        noise_planes: number of gray noise images; None: by the output's size.
 
     Raises:
         BenchError: too little of the input is left to measure on.
@@ -69,12 +69,13 @@ def measure(
         for step, angle, frequency in sinusoids.frequencies(place, count)
         for point in sinusoids.respond(paths, place, step, angle, frequency, seed)
     ]
+    planes = noise_planes or noise.planes_for(place)
     rings: list[Ring] = []
     rfc = {}
     for name, apply in paths.items():
-        found, rfc[name] = noise.respond(name, apply, place, seed, noise_planes)
+        found, rfc[name] = noise.respond(name, apply, place, seed, planes)
         rings += found
-    return Response(place, seed, count, noise_planes, tuple(points), tuple(rings), rfc)
+    return Response(place, seed, count, planes, tuple(points), tuple(rings), rfc)
 
 
 @dataclass(frozen=True)
