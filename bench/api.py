@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from bench.engines.local import Progress, Silent, run
 from bench.planning import Plan, plan
 from bench.request import Request
+from bench.results.earlier import warn_of_changes
 from bench.results.store import read_rows
 
 if TYPE_CHECKING:
@@ -91,8 +92,13 @@ def evaluate(
 def evaluate_request(
     request: Request, progress: Progress | None = None
 ) -> tuple[Plan, pd.DataFrame]:
-    """Plan and run a request; return the plan and the rows that were asked for."""
+    """Plan and run a request; return the plan and the rows that were asked for.
+
+    Warns (`BenchWarning`) if an earlier result of the model was made with another model.
+    """
     planned = plan(request)
+    planned.store.check(planned.identity, request.overwrite)
+    warn_of_changes(planned.metadata, request.output)
     run(planned, progress or Silent())
     return planned, rows_of(planned)
 

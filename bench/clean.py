@@ -25,6 +25,7 @@ from bench.planning import Plan, plan
 from bench.request import Request
 from bench.results.accuracy import Accuracy, Stated, accuracy_of, stated_accuracy
 from bench.results.clean import CleanStore
+from bench.results.earlier import warn_of_changes
 from bench.results.provenance import now
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ def evaluate_clean(request: Request, progress: Progress | None = None) -> CleanR
     planned = plan(request, whole_split=True)
     store = CleanStore(planned.store.path)
     store.check(planned.identity, request.overwrite)
+    warn_of_changes(planned.metadata, request.output)
     if request.overwrite:
         store.clear()
     done = store.present()

@@ -9,6 +9,7 @@ import torch
 
 from bench.entries import AttackSpec, DatasetEntry, Protocol
 from bench.job import Job
+from bench.models.identity import probe
 from bench.models.load import LoadedModel
 from bench.results.provenance import commit, now, versions
 from bench.results.schema import VERSION
@@ -61,6 +62,7 @@ def describe(
             "revision": entry.weights.revision if entry.weights else None,
         },
         "weights_sha256": weights.sha256,
+        "probe": probe(job.model, loaded.input_shape, job.device),
         "control": weights.kind == "random",
         "seed": job.seed,
         "protocol_seed": protocol.seed,

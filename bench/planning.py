@@ -29,7 +29,7 @@ from bench.request import (
     model_entry,
 )
 from bench.results.files import ensure_writable
-from bench.results.store import IDENTITY, Store
+from bench.results.store import CODE, IDENTITY, Store
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ def plan(request: Request, whole_split: bool = False) -> Plan:
     _probe(job, ids)
     known = describe(protocol, dataset, loaded, job, data, ids, reasons)
     place = Store(result_path(folder, protocol.name, dataset.name, known["model"], bool(reasons)))
-    identity = {key: known[key] for key in IDENTITY}
+    identity = {key: known[key] for key in (*IDENTITY, *CODE)}
     job, pace = _paced(request, job, ids, place, known["weights_sha256"])
     known.update(pace)
     return Plan(

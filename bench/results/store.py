@@ -25,6 +25,7 @@ import pyarrow.parquet as pq
 from bench.errors import BenchError
 from bench.results import schema
 from bench.results.files import atomic
+from bench.results.identity import MIXABLE, change
 from bench.results.tables import extras_table, merge_extras, perturbations_table, rows_table
 
 if TYPE_CHECKING:
@@ -42,6 +43,9 @@ IDENTITY = (
     "partial",
 )
 """Metadata keys that must agree for results to share a file."""
+
+CODE = ("weights", "probe", "preprocessing", "versions")
+"""Metadata keys that tell whether the model's code is the same, and what changed it."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,7 @@ class Store:
         """Compare what is there with a run's identity.
 
         Args:
-            identity: the run's value of each key of `IDENTITY`.
+            identity: the run's value of each key of `IDENTITY` and `CODE`.
             overwrite: what is there may be of another identity, if only it is ours.
 
         Raises:
@@ -181,6 +185,9 @@ class Store:
             return set()
         found = read_metadata(self.path)
         if any(found.get(key) != metadata[key] for key in IDENTITY):
+            return set()
+        other = change(found, metadata, MIXABLE)
+        if other is not None and other.kind != "names":
             return set()
         return {
             attack
@@ -306,6 +313,12 @@ def _compare(found: Mapping[str, Any], identity: Mapping[str, Any], path: Path) 
                 f"{path} was made with {key} = {_short(found.get(key))}, this run has "
                 f"{_short(identity[key])}; choose another --output, or --overwrite to replace it"
             )
+    other = change(found, identity, MIXABLE)
+    if other is not None and other.kind != "names":
+        raise BenchError(
+            f"{path} was made with another model: {other}; choose another --output, or --overwrite "
+            "to replace it"
+        )
 
 
 def _short(value: object) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,10 +13,11 @@ from typing import Any
 import pyarrow as pa
 
 from bench.board.load import file_sha256
-from bench.errors import BenchError
+from bench.errors import BenchError, BenchWarning
 from bench.evaluation import block_samples, run_block
 from bench.planning import Plan, plan
 from bench.request import Request
+from bench.results.identity import change
 from bench.results.provenance import now, versions
 from bench.results.store import read_metadata, read_rows
 from bench.submissions.records import Record
@@ -112,6 +114,9 @@ def _plan(path: Path, metadata: Mapping[str, Any], request: Request) -> Plan:
                 f"expected the {what} of {path} ({str(wanted)[:12]}), found others here "
                 f"({str(found)[:12]}); {remedy}"
             )
+    other = change(metadata, planned.metadata)
+    if other is not None:
+        warnings.warn(f"not the model of {path}: {other}", BenchWarning, stacklevel=2)
     return planned
 
 
