@@ -151,9 +151,9 @@ def _lines(found: Transfer) -> list[tuple[str, ...]]:
 def _foot(found: Transfer) -> str:
     white = found.metadata["white_rfc"]
     return (
-        "\nr: radius in units of the Nyquist frequency of the input, and of the output (where it is "
-        "folded to a wrong\nfrequency, the one it would have). gain: amplitude out / in, mean over "
-        "the n sinusoids of all directions and phases;\nrounding: what rounding to 8 bits adds to "
-        "it; elsewhere: energy that ends at a wrong frequency, rounding included.\n"
+        "\nr: radius in units of the Nyquist frequency of the input, and of the output (a folded "
+        "one: where it would be). gain:\namplitude out / in, mean over the n sinusoids of all "
+        "directions and phases; rounding: what rounding to 8 bits adds\nto it; elsewhere: energy "
+        "that ends at a wrong frequency, rounding included.\n"
         f"White noise: RFC {white:.4f} becomes {found.response.noise_rfc['uint8']:.4f}.\n"
     )

@@ -17,8 +17,8 @@ from bench.probes.geometry import Apply, Planes
 
 TYPICAL_SIZE = (500, 375)
 """(W, H) of the commonest ImageNet photograph."""
-SIDES = (16, 4096)
-"""Smallest and largest side of an input image."""
+SIDES, ASPECT = (16, 4096), 8
+"""Smallest and largest side of an input image, and how often the shorter goes into the longer."""
 
 
 @dataclass(frozen=True)
@@ -67,10 +67,12 @@ def input_size(chosen: tuple[int, int] | None, dataset: DatasetEntry) -> tuple[i
     stored = (dataset.size, dataset.size)
     if chosen is None:
         return TYPICAL_SIZE if dataset.transform else stored
-    if not all(SIDES[0] <= side <= SIDES[1] for side in chosen):
+    fits = all(SIDES[0] <= side <= SIDES[1] for side in chosen)
+    if not fits or max(chosen) > ASPECT * min(chosen):
         raise BenchError(
-            f"expected --input-size with sides from {SIDES[0]} to {SIDES[1]} pixels, got "
-            f"{chosen[0]}x{chosen[1]}; the default is {TYPICAL_SIZE[0]}x{TYPICAL_SIZE[1]}"
+            f"expected --input-size with sides from {SIDES[0]} to {SIDES[1]} pixels and at most "
+            f"{ASPECT} to 1, got {chosen[0]}x{chosen[1]}; the default is "
+            f"{TYPICAL_SIZE[0]}x{TYPICAL_SIZE[1]}"
         )
     if not dataset.transform and chosen != stored:
         raise BenchError(
@@ -92,7 +94,8 @@ def _as_evaluated(planes: Planes, transform: Transform | None, channels: int) ->
         pixels = padded.reshape(-1, 3, *pixels.shape[1:]).transpose(0, 2, 3, 1)
     images = array_images(np.ascontiguousarray(pixels), np.zeros(len(pixels)), "probe")
     batch = load_batch(images, range(len(images)), transform).numpy().astype(np.float64)
-    return 255 * batch.reshape(-1, *batch.shape[2:])[: len(planes)]
+    # loading divides integers by 255 in float32: this gives the same integers back
+    return np.rint(255 * batch.reshape(-1, *batch.shape[2:])[: len(planes)])
 
 
 def _unrounded(dataset: DatasetEntry, settings: dict[str, Any]) -> Apply:

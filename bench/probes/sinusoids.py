@@ -67,19 +67,22 @@ def frequencies(place: Geometry, count: int) -> Iterator[tuple[int, float, Vecto
 
 
 def _resolved(frequency: Vector, place: Geometry) -> bool:
-    """Whether f and -f differ by two cycles or more over what is measured, in and out.
+    """Whether a frequency stands clear of its mirror image -f by two cycles, in and out.
 
-    Near DC and near Nyquist they meet, and amplitude then depends on phase.
+    Near DC and Nyquist the two meet, and amplitude then depends on phase. So they do where the
+    resampled -f + 1 (one sampling frequency of the input further) folds onto f.
     """
-    mapped = _mapped(frequency, place)
-    for vector, (rows, columns) in ((frequency, place.source()), (mapped, place.inner())):
-        cycles = [
-            abs(_wrapped(2 * f)) * (part.stop - part.start)
-            for f, part in zip(vector, (columns, rows), strict=True)
-        ]
-        if max(cycles) < 2:
-            return False
-    return True
+    if not _apart((2 * frequency[0], 2 * frequency[1]), place.source()):
+        return False
+    shifts = [(x, y) for x in (-1, 0, 1) for y in (-1, 0, 1)]
+    twice = [(2 * frequency[0] + x, 2 * frequency[1] + y) for x, y in shifts]
+    return all(_apart(_mapped(each, place), place.inner()) for each in twice)
+
+
+def _apart(difference: Vector, window: tuple[slice, slice]) -> bool:
+    """Whether frequencies that differ so much run apart by two cycles over (rows, columns)."""
+    pairs = zip(difference, reversed(window), strict=True)
+    return any(abs(_wrapped(f)) * int(part.stop - part.start) >= 2 for f, part in pairs)
 
 
 def _mapped(frequency: Vector, place: Geometry) -> Vector:
