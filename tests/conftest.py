@@ -23,6 +23,15 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield folder
 
 
+def shorten(protocol: str) -> str:
+    """Return a protocol's TOML with 48 samples and 15 steps of each attack."""
+    short = protocol.replace("count = 1000", "count = 48", 1)
+    for steps in ("1000", "200"):
+        short = short.replace(f"steps = {steps}\n", "steps = 15\n")
+    assert short.count("steps = 15") == 5
+    return short
+
+
 @pytest.fixture(scope="session")
 def quick_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A registry with the repository's models and data and the short protocol `quick`."""
@@ -33,12 +42,7 @@ def quick_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for source in (REPOSITORY / "registry" / "protocols").iterdir():
         (folder / "protocols" / source.name).write_bytes(source.read_bytes())
     text = (REPOSITORY / "registry" / "protocols" / "caro2024.toml").read_text()
-    quick = text.replace('name = "caro2024"', 'name = "quick"').replace(
-        "count = 1000", "count = 48", 1
-    )
-    for steps in ("1000", "200"):
-        quick = quick.replace(f"steps = {steps}\n", "steps = 15\n")
-    assert quick.count("steps = 15") == 5
+    quick = shorten(text).replace('name = "caro2024"', 'name = "quick"')
     (folder / "protocols" / "quick.toml").write_text(quick)
     return folder
 
