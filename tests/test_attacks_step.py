@@ -12,6 +12,7 @@ from bench.attacks import calibrate as calibration
 from bench.attacks.base import logit_margin
 from bench.attacks.calibrate import StepChoice, calibrate, prepare
 from bench.attacks.fold import fold_batchnorm
+from bench.attacks.pack import pack_linear
 from bench.attacks.step import GradientStep, cross_entropy_cotangent, margin_cotangent
 from bench.attacks.table import build
 
@@ -57,7 +58,7 @@ def plain(model: nn.Module, images: Tensor, labels: Tensor) -> tuple[Tensor, Ten
 
 
 CHOICES = [
-    StepChoice(fold, last, micro)
+    StepChoice(fold, last, micro_batch=micro)
     for fold in (False, True)
     for last in (False, True)
     for micro in (None, 4, 64)
@@ -104,6 +105,52 @@ def test_folding_timms_norm_with_activation() -> None:
     folded, pairs = fold_batchnorm(model, IMAGES)
     assert pairs == 1
     torch.testing.assert_close(folded(IMAGES), model(IMAGES), rtol=1e-5, atol=1e-5)
+
+
+class Mixing(nn.Module):
+    """Linear layers over the last axis, over a transposed one, without bias, and a small one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tokens, self.channels = nn.Linear(192, 128, bias=False), nn.Linear(64, 96)
+        self.head = nn.Linear(96, 10)
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = images.reshape(-1, 64, 192)  # (B, 64, 192)
+        y = self.tokens(x.cos()).transpose(1, 2)  # (B, 128, 64), not contiguous
+        logits: Tensor = self.head(self.channels(y).relu().mean(1))
+        return logits
+
+
+def test_packed_linear_layers_are_linear_layers() -> None:
+    torch.manual_seed(0)
+    model, images = frozen(Mixing()), torch.rand(7, 3, 64, 64)
+    packed, layers = pack_linear(model)
+    assert layers == 2, "the head is too small to gain"
+    assert type(model.tokens) is nn.Linear, "the caller's model is left alone"
+    assert packed.channels.weight.data_ptr() == model.channels.weight.data_ptr()
+    for one, two in zip(
+        GradientStep(packed)(images, LABELS[:7], cross_entropy_cotangent),
+        plain(model, images, LABELS[:7]),
+        strict=True,
+    ):
+        torch.testing.assert_close(one, two, rtol=1e-5, atol=1e-6)
+    assert pack_linear(copy.deepcopy(model).double())[1] == 0, "float32 only"
+    watched = copy.deepcopy(model)
+    watched.tokens.register_forward_hook(lambda *_: None)
+    assert pack_linear(watched)[1] == 1
+
+
+def test_calibration_packs_where_it_pays(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter(range(10**6))
+    monkeypatch.setattr(calibration.time, "perf_counter", lambda: -(float(next(clock)) ** 2))
+    torch.manual_seed(0)
+    model, images = frozen(Mixing()), torch.rand(7, 3, 64, 64)
+    choice = calibrate(model, images, LABELS[:7])
+    assert choice.pack_linear
+    expected = GradientStep(model)(images, LABELS[:7], margin_cotangent)
+    found = prepare(model, choice, images)(images, LABELS[:7], margin_cotangent)
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_calibration_refuses_what_changes_the_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,7 +219,7 @@ def test_a_model_of_nan_keeps_the_plain_step() -> None:
 
 
 def test_a_choice_survives_the_metadata() -> None:
-    choice = StepChoice(True, False, 16)
+    choice = StepChoice(True, False, True, 16)
     assert StepChoice(**choice.describe()) == choice  # type: ignore[arg-type]
 
 
@@ -190,6 +237,6 @@ def test_attacks_succeed_alike_with_any_choice(choice: StepChoice) -> None:
 def test_preparing_leaves_the_model_alone() -> None:
     model = residual(tapped=False)
     before = copy.deepcopy(model.state_dict())
-    prepare(model, StepChoice(True, True, 2), IMAGES)(IMAGES, LABELS, cross_entropy_cotangent)
+    prepare(model, StepChoice(True, True, micro_batch=2), IMAGES)(IMAGES, LABELS, cross_entropy_cotangent)
     assert all(torch.equal(before[k], v) for k, v in model.state_dict().items())
     assert model.conv.weight.is_contiguous()

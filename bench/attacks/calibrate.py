@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.attacks.fold import fold_batchnorm
+from bench.attacks.pack import pack_linear
 from bench.attacks.step import GradientStep, margin_cotangent
 
 SMALLEST_GAIN = 0.03
@@ -42,6 +43,8 @@ class StepChoice:
     """Fold batch normalisation into the convolutions."""
     channels_last: bool = False
     """Memory format of weights and images."""
+    pack_linear: bool = False
+    """Lay the weights of linear layers out once for oneDNN's products (CPU)."""
     micro_batch: int | None = None
     """Images in one pass: small passes stay in the cache and reuse their memory; None: all."""
 
@@ -63,6 +66,8 @@ def prepare(model: nn.Module, choice: StepChoice, images: Tensor) -> GradientSte
     if choice.channels_last:
         # a copy, for the caller's model keeps its layout
         model = copy.deepcopy(model).to(memory_format=torch.channels_last)
+    if choice.pack_linear:
+        model, _ = pack_linear(model)
     return GradientStep(model, micro_batch=choice.micro_batch, channels_last=choice.channels_last)
 
 
@@ -90,18 +95,21 @@ def calibrate(model: nn.Module, images: Tensor, labels: Tensor, *, rounds: int =
 
 
 def _allowed(model: nn.Module, images: Tensor, labels: Tensor) -> list[StepChoice]:
-    """Return the plain step, and the ways to run the model's convolutions that are as good."""
+    """Return the plain step, and the ways to run the model's layers that are as accurate."""
     plain = StepChoice()
-    kinds = [type(module) for module in model.modules()]
-    if not any(issubclass(kind, nn.Conv2d) for kind in kinds):
-        return [plain]
-    normalised = any(issubclass(kind, nn.BatchNorm2d) for kind in kinds)
+    kinds = {type(module) for module in model.modules()}
+    convolves = any(issubclass(kind, nn.Conv2d) for kind in kinds)
+    normalises = convolves and any(issubclass(kind, nn.BatchNorm2d) for kind in kinds)
+    packs = images.dtype == torch.float32 and pack_linear(model)[1] > 0
     others = [
-        StepChoice(fold_batchnorm=fold, channels_last=last)
-        for fold in ((False, True) if normalised else (False,))
-        for last in (False, True)
-        if fold or last
+        StepChoice(fold_batchnorm=fold, channels_last=last, pack_linear=pack)
+        for pack in ((False, True) if packs else (False,))
+        for fold in ((False, True) if normalises else (False,))
+        for last in ((False, True) if convolves else (False,))
+        if fold or last or pack
     ]
+    if not others:
+        return [plain]
     try:
         judge = _Judge(model, images, labels)
     except (RuntimeError, TypeError):  # a model or a device that knows no float64

@@ -5,9 +5,9 @@
     python tests/benchmarks/attacks.py --attacks bb-l2 bb-linf --steps 1000 --rounds 1
 
 The unit of time is bare forward+backward: plain eager `autograd.grad(cross_entropy(model(x), y),
-x)` of the frozen model on the same batch. Attacks and bare steps take turns and the smallest of
-`--rounds` times counts, so that other work on the machine hits all. A ratio of 1 is an attack that
-costs nothing beside the model. On a busy machine `--clock cpu --threads 1` is steadier than the
+x)` of the frozen model on the same batch, as many steps as the attack has (at most 50, scaled).
+Attacks and bare steps take turns and the smallest of `--rounds` times counts, so that other work on
+the machine hits all. A ratio of 1 is an attack that costs nothing beside the model. On a busy machine `--clock cpu --threads 1` is steadier than the
 wall clock. Start points are given; "as documented" is foolbox on a model
 whose parameters want gradients. Peers that are not installed are skipped with a line.
 
@@ -39,6 +39,7 @@ from bench.attacks.table import build
 from bench.data.base import load_batch
 from bench.data.load import load_images
 from bench.entries import AttackSpec
+from bench.machine import keep_freed_memory
 from bench.models.load import load
 
 warnings.simplefilter("ignore")
@@ -191,11 +192,11 @@ def compare(case: Case, attack: str, steps: int, rounds: int, clock: Clock) -> l
         warm_up(run, attack, steps)
     for _ in range(rounds):
         for name, run in runs.items():
-            bare = min(bare, bare_step(case, clock))
+            bare = min(bare, bare_step(case, clock, steps))
             begin = clock()
             results[name] = run()
             seconds[name] = min(seconds[name], clock() - begin)
-            bare = min(bare, bare_step(case, clock))
+    bare = min(bare, bare_step(case, clock, steps))
     norm = spec_of(attack, steps, "bench").norm
     reference = None
     rows: list[list[object]] = []
@@ -233,16 +234,15 @@ def compile_foolbox(case: Case) -> None:
         attack_batch(case.model, spec, *(v[:2] for v in (case.images, case.labels, case.starts)))
 
 
-def bare_step(case: Case, clock: Clock, repeats: int = 5) -> float:
-    """Return the smallest time of a bare forward+backward of the batch, in seconds."""
-    best = float("inf")
-    for _ in range(repeats):
-        begin = clock()
+def bare_step(case: Case, clock: Clock, steps: int) -> float:
+    """Return the mean time of a bare forward+backward of the batch, in seconds."""
+    count = min(steps, 50)
+    begin = clock()
+    for _ in range(count):
         leaf = case.images.clone().requires_grad_()
         loss = F.cross_entropy(case.model(leaf), case.labels, reduction="sum")
         torch.autograd.grad(loss, leaf)
-        best = min(best, clock() - begin)
-    return best
+    return (clock() - begin) / count
 
 
 def main() -> None:
@@ -255,8 +255,16 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--clock", choices=CLOCKS, default="wall")
+    parser.add_argument(
+        "--allocator",
+        choices=("kept", "default"),
+        default="kept",
+        help="kept: freed memory is kept, as in bench eval, for all contestants and the bare step",
+    )
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
+    if args.allocator == "kept":
+        keep_freed_memory()
     print(f"# batch {args.batch}, {args.steps} steps, {args.threads} threads, {args.clock} clock")
     for name in args.nets:
         rows: list[list[object]] = []
