@@ -98,7 +98,7 @@ def evaluate_request(
     """
     planned = plan(request)
     planned.store.check(planned.identity, request.overwrite)
-    warn_of_changes(planned.metadata, request.output)
+    warn_of_changes(planned.metadata, request.output, planned.store.path)
     run(planned, progress or Silent())
     return planned, rows_of(planned)
 

@@ -67,7 +67,7 @@ def evaluate_clean(request: Request, progress: Progress | None = None) -> CleanR
     planned = plan(request, whole_split=True)
     store = CleanStore(planned.store.path)
     store.check(planned.identity, request.overwrite)
-    warn_of_changes(planned.metadata, request.output)
+    warn_of_changes(planned.metadata, request.output, planned.store.path)
     if request.overwrite:
         store.clear()
     done = store.present()

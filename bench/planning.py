@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from bench import registry
 from bench.batch_size import automatic_batch
 from bench.calibration import choose, step_of
@@ -16,9 +18,11 @@ from bench.data.check import check_readable
 from bench.data.load import load_images
 from bench.description import describe
 from bench.entries import DatasetEntry, ModelEntry, Protocol
+from bench.errors import BenchError
 from bench.evaluation import block_samples
 from bench.job import Job
 from bench.machine import keep_freed_memory
+from bench.memory import in_parts
 from bench.models.load import LoadedModel, check, load
 from bench.request import (
     Request,
@@ -125,7 +129,7 @@ def plan(request: Request, whole_split: bool = False) -> Plan:
         device=device,
         batch_size=1,
     )
-    _probe(job, ids)
+    _probe(job, ids, loaded.input_shape)
     known = describe(protocol, dataset, loaded, job, data, ids, reasons)
     place = Store(result_path(folder, protocol.name, dataset.name, known["model"], bool(reasons)))
     identity = {key: known[key] for key in (*IDENTITY, *CODE)}
@@ -184,6 +188,18 @@ def result_path(output: Path, protocol: str, dataset: str, model: str, partial: 
     return root / protocol / dataset / f"{model}.parquet"
 
 
-def _probe(job: Job, ids: Sequence[int]) -> None:
+def _probe(job: Job, ids: Sequence[int], shape: tuple[int, int, int]) -> None:
     """Run the model once, so that an unusable one is found before anything is written."""
-    job.logits(job.load(ids[:1]))
+    images = job.load(ids[:1])
+    assert images.shape[1:] == shape, f"images are {tuple(images.shape[1:])}, not {shape}"
+    try:
+        in_parts(lambda _: job.logits(images), torch.arange(1), 1)
+    except BenchError:
+        raise
+    except Exception as error:  # whatever the model's own code raises
+        size = " x ".join(str(side) for side in shape)
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise BenchError(
+            f"expected a model that takes {size} images, got {reason!r}, from {job.model_name!r}; "
+            "check dataset and input_size in its entry"
+        ) from error

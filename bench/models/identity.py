@@ -1,4 +1,6 @@
-"""What a model computes on fixed images: tells a change of its code from a change of its weights.
+"""What a model is: the hash of its state dict, and what it computes on fixed images.
+
+Together they tell a change of its code from a change of its weights.
 
 The probe images follow from integers alone, so that anybody can make them in any language. Image
 n = 0 .. 3 of shape (C, H, W) is noise that is constant on square blocks with a side of 4^n pixels
@@ -12,6 +14,8 @@ Source: https://github.com/aappleby/smhasher (MurmurHash3.cpp, public domain).
 """
 
 from __future__ import annotations
+
+import hashlib
 
 import numpy as np
 import numpy.typing as npt
@@ -82,3 +86,16 @@ def probe(
 
 def _rounded(value: float) -> float | None:
     return float(f"{value:.{DIGITS}g}") if np.isfinite(value) else None
+
+
+def state_dict_sha256(module: nn.Module) -> str:
+    """Return the SHA-256 over name, type, shape and values of each state-dict entry.
+
+    Entries come in the state dict's own order, which the module's definition fixes. File format
+    and metadata do not count.
+    """
+    digest = hashlib.sha256()
+    for name, tensor in module.state_dict().items():
+        digest.update(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}|".encode())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()

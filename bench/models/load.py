@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +16,8 @@ from bench.errors import BenchError
 from bench.models import preprocessing
 from bench.models.checkpoint import load_weights, read_checkpoint
 from bench.models.collapse import collapse
+from bench.models.factory import from_factory
+from bench.models.identity import state_dict_sha256
 from bench.models.nets import build_net
 
 if TYPE_CHECKING:
@@ -169,13 +169,15 @@ def check(entry: ModelEntry, weights: str | Path, trained: Path | None = None) -
     """Find out cheaply whether a model can be loaded: its timm name and its weights file.
 
     Raises:
-        BenchError: timm does not have it, or there are no weights.
+        BenchError: timm does not have it, its weights have other classes, or there are none.
     """
+    file = _file(entry, weights, trained)
     if entry.tag is not None:
         from bench.models import timm_source
 
         timm_source.known_tag(entry.tag)
-    file = _file(entry, weights, trained)
+        if file is None and weights == "default":
+            timm_source.check_classes(entry.tag, len(registry.dataset(entry.dataset).classes))
     if file is not None and not file.is_file():
         raise BenchError(f"expected a weights file, got 'No such file', in {file}; check the path")
 
@@ -215,7 +217,7 @@ def _build(
         return build_net(entry.net, input_shape=shape, classes=len(dataset.classes), seed=seed)
     if entry.source == "factory":
         assert entry.factory is not None, "validated: source factory has its key"
-        return _from_factory(entry.factory, trust, seed)
+        return from_factory(entry.factory, trust, seed)
     from bench.models import timm_source
 
     assert entry.tag is not None, "validated: these sources have a tag"
@@ -223,28 +225,9 @@ def _build(
         entry.tag,
         pretrained=hub and entry.source == "timm",
         classes=len(dataset.classes),
+        shape=config["input_size"],
         seed=seed,
     )
-
-
-def _from_factory(factory: str, trust: bool, seed: int) -> nn.Module:
-    if not trust:
-        raise BenchError(
-            f"the entry's factory {factory!r} runs code of its author; read it, then add --trust"
-        )
-    module_name, _, function = factory.partition(":")
-    try:
-        make = getattr(importlib.import_module(module_name), function)
-    except (ImportError, AttributeError) as error:
-        raise BenchError(
-            f"expected the function {factory!r}, found: {error}; install the package that has it"
-        ) from error
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        made = make()
-    if not isinstance(made, nn.Module):
-        raise BenchError(f"expected {factory!r} to return an nn.Module, got {type(made).__name__}")
-    return made
 
 
 def _where(entry: ModelEntry, weights: str | Path, file: Path | None, seed: int) -> str:
@@ -257,12 +240,3 @@ def _where(entry: ModelEntry, weights: str | Path, file: Path | None, seed: int)
     if entry.source == "timm":
         return f"hub:timm/{entry.tag}"
     return str(entry.factory)
-
-
-def state_dict_sha256(module: nn.Module) -> str:
-    """Return the SHA-256 over name, type, shape and values of each state-dict entry, in order."""
-    digest = hashlib.sha256()
-    for name, tensor in module.state_dict().items():
-        digest.update(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}|".encode())
-        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
-    return digest.hexdigest()

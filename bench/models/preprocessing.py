@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bench.entries import DatasetEntry, ModelEntry
+from bench.errors import BenchError
 
 if TYPE_CHECKING:
     from bench.data.base import Transform
@@ -19,13 +20,26 @@ def settings(entry: ModelEntry, dataset: DatasetEntry) -> dict[str, Any]:
     Args:
         entry: the model's entry.
         dataset: its data set.
+
+    Raises:
+        BenchError: the entry wants another size of images that are used as stored.
     """
-    if entry.tag is not None and dataset.transform:
+    if dataset.transform:
         from bench.models import timm_source
 
-        return timm_source.data_config(entry.tag, entry.input_size)
-    size = entry.input_size or dataset.size
-    return {"input_size": (dataset.channels, size, size), "mean": None, "std": None}
+        if entry.tag is not None:
+            return timm_source.data_config(entry.tag, entry.input_size)
+        # a factory's module normalises by itself; the rest are timm's defaults
+        known = timm_source.data_config(None, entry.input_size or dataset.size)
+        return {**known, "mean": None, "std": None}
+    if entry.input_size not in (None, dataset.size):
+        raise BenchError(
+            f"expected input_size = {dataset.size} (images of {dataset.name} are used as stored), "
+            f"got {entry.input_size}, in the entry {entry.name!r}; leave it out, and let the model "
+            "itself resize its input"
+        )
+    size = (dataset.channels, dataset.size, dataset.size)
+    return {"input_size": size, "mean": None, "std": None}
 
 
 def transform(dataset: DatasetEntry, settings: dict[str, Any]) -> Transform | None:

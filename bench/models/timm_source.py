@@ -45,16 +45,31 @@ def known_tag(tag: str) -> str:
     return tag if chosen or cfg is None or not cfg.tag else f"{arch}.{cfg.tag}"
 
 
-def data_config(tag: str, input_size: int | None) -> dict[str, Any]:
+def check_classes(tag: str, classes: int) -> None:
+    """Raise BenchError, before anything is downloaded, if timm's weights have other classes."""
+    import timm
+
+    cfg = timm.get_pretrained_cfg(tag)
+    if cfg is not None and cfg.num_classes != classes:
+        found = f"{cfg.num_classes} classes" if cfg.num_classes else "no read-out"
+        known = timm.list_pretrained(f"{tag.partition('.')[0]}.*")
+        fit = [name for name in known if timm.get_pretrained_cfg(name).num_classes == classes]
+        hint = f"take {' or '.join(fit[:3])}" if fit else "no tag of this model has them"
+        raise BenchError(
+            f"expected weights with {classes} classes, got {found}, in timm's {tag!r}; {hint}"
+        )
+
+
+def data_config(tag: str | None, input_size: int | None) -> dict[str, Any]:
     """Return timm's evaluation settings of a model: size, crop, interpolation, mean, std.
 
     Args:
-        tag: timm `arch.tag`.
+        tag: timm `arch.tag`; None: timm's defaults.
         input_size: side to evaluate at instead of the configuration's own.
     """
     import timm
 
-    cfg = timm.get_pretrained_cfg(tag, allow_unregistered=True)
+    cfg = None if tag is None else timm.get_pretrained_cfg(tag, allow_unregistered=True)
     known = cfg.to_dict() if cfg is not None else {}
     wanted = {} if input_size is None else {"input_size": (3, input_size, input_size)}
     config: dict[str, Any] = timm.data.resolve_data_config(wanted, pretrained_cfg=known)
@@ -104,29 +119,63 @@ def unrounded_transform(
     return apply
 
 
-def build(tag: str, *, pretrained: bool, classes: int, seed: int = 0) -> nn.Module:
+def build(
+    tag: str,
+    *,
+    pretrained: bool,
+    classes: int,
+    shape: tuple[int, int, int] | None = None,
+    seed: int = 0,
+) -> nn.Module:
     """Return a timm model without its normalisation, in training mode, on the CPU.
 
     Args:
         tag: timm `arch.tag`.
         pretrained: with timm's weights (hub cache first, then the hub).
         classes: width of the read-out; with `pretrained`, the weights' own is kept.
+        shape: (C, H, W) of the input; None: timm's.
         seed: of the initial weights, if not `pretrained`.
 
     Raises:
-        BenchError: the weights are neither in the cache nor can the hub be reached.
+        BenchError: the weights are neither in the cache nor can the hub be reached, or the model
+            can't be built for this input.
     """
     import timm
 
-    if pretrained:
-        return _with_weights(tag)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model: nn.Module = timm.create_model(tag, pretrained=False, num_classes=classes)
-    return model
+    options = {} if shape is None else _input_options(tag, shape)
+    try:
+        if pretrained:
+            return _with_weights(tag, options)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            model: nn.Module = timm.create_model(tag, num_classes=classes, **options)
+        return model
+    except (TypeError, ValueError, AssertionError, RuntimeError) as error:
+        if not options:
+            raise
+        size = " x ".join(str(side) for side in shape or ())
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise BenchError(
+            f"expected a timm model that can be built for {size} images, got {reason!r}, from "
+            f"{tag!r}; choose another model or input_size"
+        ) from error
 
 
-def _with_weights(tag: str) -> nn.Module:
+def _input_options(tag: str, shape: tuple[int, int, int]) -> dict[str, Any]:
+    """Return the options with which timm builds a model for another input than its own."""
+    import timm
+
+    cfg = timm.get_pretrained_cfg(tag, allow_unregistered=True)
+    channels, height, width = shape
+    options: dict[str, Any] = {}
+    if channels != (3 if cfg is None else cfg.input_size[0]):
+        options["in_chans"] = channels
+    if cfg is not None and cfg.fixed_input_size and (height, width) != cfg.input_size[1:]:
+        options["img_size"] = (height, width)
+    return options
+
+
+def _with_weights(tag: str, options: dict[str, Any]) -> nn.Module:
     import timm
     from huggingface_hub.errors import HfHubHTTPError
 
@@ -139,7 +188,7 @@ def _with_weights(tag: str) -> nn.Module:
             "connect once, or give a file with --weights PATH (--weights random is a control)"
         )
     try:
-        model: nn.Module = timm.create_model(tag, pretrained=True)
+        model: nn.Module = timm.create_model(tag, pretrained=True, **options)
     except (OSError, HfHubHTTPError) as error:
         reason = str(error).strip().splitlines()[0]
         raise BenchError(

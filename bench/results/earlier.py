@@ -14,16 +14,17 @@ from bench.results.store import read_metadata
 SUBMISSIONS = Path("submissions")
 
 
-def warn_of_changes(metadata: Mapping[str, Any], output: Path) -> None:
+def warn_of_changes(metadata: Mapping[str, Any], output: Path, ours: Path) -> None:
     """Warn (`BenchWarning`) if a result or a submission of this model was made with another one.
 
     Args:
         metadata: of the present run.
         output: folder of results; submissions are looked for in `submissions/`.
+        ours: the present run's own file, whose place is checked by `Store.check`.
     """
     name = Path(metadata["protocol"], metadata["dataset"], f"{metadata['model']}.parquet")
     for path in (output / name, SUBMISSIONS / name):
-        found = _read(path)
+        found = _read(path) if path != ours else None
         other = None if found is None else change(found, metadata)
         if other is not None:
             warnings.warn(f"not the model of {path}: {other}", BenchWarning, stacklevel=2)
