@@ -13,6 +13,7 @@ from bench.models.identity import probe
 from bench.models.load import LoadedModel
 from bench.results.provenance import commit, now, versions
 from bench.results.schema import VERSION
+from bench.results.transform import transform_text
 
 
 def describe(
@@ -51,6 +52,7 @@ def describe(
         "entry": entry.model_dump(mode="json", exclude_none=True),
         "input_shape": list(loaded.input_shape),
         "native_size": dataset.native_size,
+        "transform": transform_text(loaded.preprocessing, dataset.transform),
         "preprocessing": {k: _plain(v) for k, v in loaded.preprocessing.items()},
         "n_params": loaded.n_params,
         "weights": {

@@ -54,6 +54,8 @@ HEADER = (
     "zero_grad_rate",
     "n_nonfinite",
     "stronger_pgd_rate",
+    "native_size",
+    "transform",
 )
 
 
@@ -89,6 +91,7 @@ def line(row: Row, table: Table, attack: str) -> list[str]:
         tail += _values(part)
     tail += [found.image_rfc, found.zero_grad]
     end = [str(found.nonfinite), _number(found.stronger_pgd)]
+    end += [str(rules.dataset.native_size), model.submission.transform or ""]
     return [*map(str, head), *map(_number, numbers), *map(str, body), *map(_number, tail), *end]
 
 

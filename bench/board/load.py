@@ -19,6 +19,7 @@ from bench.board.rules import Rules, rules_for
 from bench.errors import BenchError
 from bench.resampling import Bools, Floats
 from bench.results.schema import METADATA_KEY
+from bench.results.transform import transform_text
 
 SIDE_KINDS = ("extras", "clean", "perturbations")
 """Kinds of side files `<model>.<kind>.parquet`."""
@@ -57,6 +58,15 @@ class Submission:
         _, height, width = self.input_shape
         rules = self.rules
         return rules.dataset.name, rules.protocol.name, rules.hash, height, width
+
+    @property
+    def transform(self) -> str | None:
+        """What images pass before the model sees them, in words; None where the file says nothing.
+
+        From the settings, not from a text: a submission is a stranger's file.
+        """
+        settings = self.metadata.get("preprocessing")
+        return transform_text(settings, self.rules.dataset.transform)
 
     @cached_property
     def records(self) -> list[dict[str, Any]]:

@@ -28,7 +28,8 @@ places RFC between the images' own (0) and white noise (1). These are means over
 (classified correctly, then fooled); success and median norm are over the correct ones. Brackets are
 95 % intervals over samples. The rank is an interval: models that are significantly better or worse
 in pairs on the samples that both keep bound it. Models of one tie group are not separable from the
-group's first. Lower RFC ranks first."""
+group's first. Lower RFC ranks first. Input states the data set's native resolution in pixels
+and what an image passes before the model sees it (none: it is used as stored)."""
 
 
 def page(dataset: str, tables: Sequence[Table], figures: dict[str, list[tuple[str, str]]]) -> str:
@@ -89,7 +90,7 @@ def _table_parts(table: Table, figures: Sequence[tuple[str, str]]) -> list[str]:
 
 def _render(rows: Sequence[dict[str, str]]) -> str:
     keys = list(rows[0]) if rows else []
-    words = ("Model", "Family", "Type", "Flags", "Verified", "Why", "Tie")
+    words = ("Model", "Input", "Family", "Type", "Flags", "Verified", "Why", "Tie")
     align = ["left" if key in words else "right" for key in keys]
     return tabulate(rows, headers="keys", tablefmt="github", disable_numparse=True, colalign=align)
 
@@ -102,6 +103,12 @@ def model_link(row: Row) -> str:
     return f"[{markdown(name)}](../registry/models/{dataset}/{base}.toml)"
 
 
+def input_text(row: Row) -> str:
+    """Return "native 28; none": the data set's resolution and the evaluation transform."""
+    submission = row.model.submission
+    return f"native {submission.rules.dataset.native_size}; {submission.transform or NONE}"
+
+
 def _main(row: Row, table: Table) -> dict[str, str]:
     rules, model = table.rules, row.model
     primary = model.attacks[rules.primary]
@@ -111,6 +118,7 @@ def _main(row: Row, table: Table) -> dict[str, str]:
         "Tie": row.group,
         "Model": model_link(row),
         "Family": markdown(meta.get("family", NONE)),
+        "Input": input_text(row),
         "Params": count(meta.get("n_params")),
         f"Clean acc. % (n = {len(rules.ids)})": percent(model.clean),
         "RFC": interval(primary.rfc),
@@ -179,6 +187,7 @@ def _unranked(row: Row, table: Table) -> dict[str, str]:
     return {
         "Model": model_link(row),
         "Why": "; ".join(markdown(reason) for reason in row.model.reasons),
+        "Input": input_text(row),
         f"Clean acc. % (n = {len(table.rules.ids)})": percent(row.model.clean),
         "RFC": interval(primary.rfc),
         "HFX": interval(primary.hfx),

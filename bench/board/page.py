@@ -15,7 +15,7 @@ from bench.board.build import Board, Row, Table
 from bench.board.figures.make import Shown
 from bench.board.figures.style import is_linear
 from bench.board.flags import MEANINGS, flags, verified
-from bench.board.markdown import heading, slug
+from bench.board.markdown import heading, input_text, slug
 from bench.board.rules import white_rfc
 from bench.board.spectra import Profile, rings
 from bench.stats import Interval
@@ -92,6 +92,7 @@ def _model(row: Row, table: Table, shown: Shown | None) -> dict[str, Any]:
         "linear": is_linear(row),
         "control": model.control,
         "params": params if isinstance(params, int) else None,
+        "input": input_text(row),
         "clean": _interval(model.clean),
         "rank": list(row.rank) if row.rank else None,
         "group": row.group,

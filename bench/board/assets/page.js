@@ -78,6 +78,7 @@ const COLUMNS = [
   { key: "success", title: "Success %", value: (m) => num(attackOf(m).success[0]), cell: (m) => interval(attackOf(m).success, 1, 100) },
   { key: "norm", title: () => `Median ${{ l1: "L1", l2: "L2", linf: "Linf" }[table().attacks[state.attack].norm]}`, value: (m) => num(attackOf(m).norm[0]), cell: normCell },
   { key: "family", title: "Family, type", className: "text", value: (m) => m.family, cell: familyCell },
+  { key: "input", title: "Input", className: "text", value: (m) => m.input, cell: (m) => make("td", { className: "text", text: m.input }) },
   { key: "params", title: "Params", value: (m) => (m.params === null ? NaN : m.params), cell: (m) => make("td", { text: params(m.params) }) },
   { key: "verified", title: "Verified", className: "text", value: (m) => m.verified, cell: verifiedCell },
   { key: "flags", title: "Flags, reasons", className: "text", value: (m) => m.flags.length + m.reasons.length, cell: flagCell },
