@@ -235,4 +235,4 @@ def probe_transfer(
     if output is not None:
         write(found, Path(output))
     result: pd.DataFrame = table(rows(found), TRANSFER).to_pandas()
-    return result
+    return result.astype({"aliased": "boolean"})

@@ -83,7 +83,8 @@ def test_files_table_and_metadata(tmp_path: Path, capsys: pytest.CaptureFixture[
 @pytest.mark.parametrize("model", ["tf_efficientnet_lite0.in1k", "resnet18", "repvgg_b3"])
 def test_neither_weights_nor_network_nor_a_model_is_needed(model: str) -> None:
     rows = bench.probe_transfer(model, input_size=(96, 72), output=None)
-    assert len(rows) > 100
+    assert not rows["aliased"].any()  # it is enlarged
+    assert len(rows[~rows["aliased"].fillna(True)]) > 100
 
 
 @pytest.mark.usefixtures("brief", "no_network_no_model")
@@ -109,6 +110,19 @@ def test_a_pattern_probes_each_of_its_models(
     names = ("cifar10-full-conv", "cifar10-full-conv-relu")
     assert all(f"\n{name}: identity" in shown.out for name in names)
     assert shown.err == "[1/2] cifar10-full-conv\n[2/2] cifar10-full-conv-relu\n"
+
+
+@pytest.mark.usefixtures("brief", "no_network_no_model")
+def test_a_factory_is_not_run_for_its_transform(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(
+        'name = "mine"\nsource = "factory"\nfactory = "no_such_package:make"\n'
+        'dataset = "imagenet"\nfamily = "mine"\ntype = "Other"\n'
+    )
+    rows = bench.probe_transfer(str(path), input_size=(96, 72), output=tmp_path)
+    assert len(rows) > 100
+    metadata = read(tmp_path / "probes" / "imagenet" / "mine.transfer.parquet")[1]
+    assert metadata["transform"] == "resize 256 bicubic, crop 224"
 
 
 @pytest.mark.usefixtures("brief")

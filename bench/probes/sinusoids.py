@@ -130,10 +130,9 @@ def respond(
 def sinusoids(size: tuple[int, int], frequency: Vector, phases: npt.NDArray[np.float64]) -> Planes:
     """Return 127.5 + 96 cos(2 pi (fx x + fy y) + phase), (P, H, W), for a (W, H) size."""
     along = _wave(size[0], frequency[0])
-    down = _wave(size[1], frequency[1])
-    turned = np.exp(1j * phases)[:, None, None] * down[None, :, None] * along[None, None, :]
-    planes: Planes = MIDDLE + AMPLITUDE * turned.real
-    return planes
+    down = AMPLITUDE * np.exp(1j * phases)[:, None] * _wave(size[1], frequency[1])
+    planes: Planes = down.real[..., None] * along.real - down.imag[..., None] * along.imag
+    return planes + MIDDLE
 
 
 def _wave(size: int, frequency: float) -> npt.NDArray[np.complex128]:
@@ -166,7 +165,8 @@ def fit(
         ]
     )
     centred = planes - MIDDLE
-    projected = (centred @ along) @ down
+    # a real image times a complex vector would be turned into a complex image first
+    projected = (centred @ along.real + 1j * (centred @ along.imag)) @ down
     right = np.stack([centred.sum(axis=(1, 2)), projected.real, projected.imag])
     solved = np.linalg.lstsq(normal, right, rcond=1e-12)[0]
     left = (centred**2).sum(axis=(1, 2)) - (solved * right).sum(axis=0)
