@@ -330,6 +330,23 @@ def test_carried_resamples_are_the_boards(submissions: Path) -> None:
             assert np.quantile(values, [0.025, 0.975]) == pytest.approx(shown[1:], abs=1e-5)
 
 
+@pytest.mark.parametrize("carry", [True, False])
+def test_each_models_resamples_reach_the_correlation(
+    submissions: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, carry: bool
+) -> None:
+    shapes = []
+
+    def record(x: object, y: object, seed: int, moved: object = None) -> Correlation:
+        shapes.append(None if moved is None else np.shape(moved))
+        return rank_correlations(x, y, seed, moved)
+
+    monkeypatch.setattr("bench.board.join.join.rank_correlations", record)
+    path = slopes(tmp_path / "facts.csv", list(SLOPES))
+    joined = bench.join(path, columns=["slope"], carry=carry, submissions=submissions)
+    assert shapes == ([(5, 2000), (1, 2000)] if carry else [None, None])
+    assert all(part.carried == carry for part in joined)
+
+
 def test_the_command_writes_both_and_says_who_was_matched(
     submissions: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
