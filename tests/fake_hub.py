@@ -1,4 +1,4 @@
-"""A Hugging Face hub on the loopback interface: what `datasets` asks of the real one.
+"""A Hugging Face hub on the loopback interface: what `datasets` and timm ask of the real one.
 
 It knows one revision of each repository, whose files lie in a folder.
 """
@@ -43,6 +43,8 @@ class _Handler(BaseHTTPRequestHandler):
         path = unquote(urlparse(self.path).path)
         self.asked.append(f"{self.command} {path}")
         parts = path.strip("/").removeprefix("api/").split("/")
+        if parts[0] not in ("datasets", "models"):
+            parts.insert(0, "models")  # the files of models lie at the root
         repo = "/".join(parts[1:3])
         if len(parts) < 3 or not (self.root / repo).is_dir():
             return self._reply(404, b"{}", X_Error_Code="RepoNotFound")

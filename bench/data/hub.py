@@ -7,18 +7,13 @@ and so are shards that are in the hub's file cache; both only at the entry's rev
 
 from __future__ import annotations
 
-import ssl
-import urllib.error
-import urllib.request
-
 from bench.data.base import Images
 from bench.data.folders import one_line
 from bench.data.hub_cache import read_cached
 from bench.data.hub_images import from_dataset
+from bench.data.reach import unreachable
 from bench.entries import DatasetEntry
 from bench.errors import BenchError
-
-_TIMEOUT_SECONDS = 10.0
 
 
 def read(entry: DatasetEntry, split: str, *, offline: bool) -> Images:
@@ -43,7 +38,13 @@ def read(entry: DatasetEntry, split: str, *, offline: bool) -> Images:
             f"found none of revision {entry.hub.revision[:12]} in {constants.HF_HOME}; "
             f"{_instead(entry, split, 'run once with the network')}"
         )
-    _check_network(entry, split, constants.ENDPOINT)
+    # `datasets` itself would try again for half a minute
+    reason = unreachable(constants.ENDPOINT)
+    if reason is not None:
+        raise BenchError(
+            f"expected an answer from {constants.ENDPOINT} for {entry.title}, got none ({reason}); "
+            f"{_instead(entry, split, 'check the network')}"
+        )
     return _download(entry, split)
 
 
@@ -52,23 +53,6 @@ def _instead(entry: DatasetEntry, split: str, advice: str) -> str:
     ways += ["--data embedded"] if entry.embedded and split == "test" else []
     ways += ["--data samples"] if entry.samples and split == "test" else []
     return f"{advice}, or give {' or '.join(ways)}"
-
-
-def _check_network(entry: DatasetEntry, split: str, endpoint: str) -> None:
-    """Ask the hub for a sign of life: `datasets` itself retries for half a minute."""
-    try:
-        request = urllib.request.Request(endpoint, method="HEAD")
-        urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS).close()
-    except urllib.error.HTTPError:
-        return  # it answers
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "reason", error)
-        if isinstance(reason, ssl.SSLError):
-            return  # it answers; the hub's own client knows more certificates
-        raise BenchError(
-            f"expected an answer from {endpoint} for {entry.title}, got none ({reason}); "
-            f"{_instead(entry, split, 'check the network')}"
-        ) from None
 
 
 def _download(entry: DatasetEntry, split: str) -> Images:

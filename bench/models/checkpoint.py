@@ -51,7 +51,8 @@ def write_checkpoint(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[st
         BenchError: the place can't be written.
     """
     text = json.dumps(meta, sort_keys=True, separators=(",", ":"))
-    cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    # safetensors takes no two names of one memory, which tied layers have
+    cpu = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     data = save(cpu, metadata={KEY: text})
     write_bytes(path, data)
     return hashlib.sha256(data).hexdigest()
@@ -124,14 +125,19 @@ def _read_torch(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 def load_weights(module: nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
     """Copy a state dict into a module; every entry must be there, with its shape.
 
+    Of entries that are one tensor in the module (tied layers) one is enough, and those that are
+    there must be equal.
+
     Args:
         module: changed in place.
         tensors: the state dict.
         where: named in the message (the file).
 
     Raises:
-        BenchError: names the first entry that is missing, has another shape, or is one too many.
+        BenchError: names the first entry that is missing, has another shape or another value than
+            one that it is tied to, or is one too many.
     """
+    tensors = {**tensors, **_tied(module, tensors, where)}
     for name, own in module.state_dict().items():
         if name not in tensors:
             raise BenchError(
@@ -149,6 +155,25 @@ def load_weights(module: nn.Module, tensors: Mapping[str, Tensor], where: str) -
             f"expected no entry {extra!r}, found one, in {where}; the weights are of another model"
         )
     module.load_state_dict(dict(tensors))
+
+
+def _tied(module: nn.Module, tensors: Mapping[str, Tensor], where: str) -> dict[str, Tensor]:
+    """Return the missing entries whose tensor the module has under another name as well."""
+    groups: dict[tuple[int, torch.Size, tuple[int, ...]], list[str]] = {}
+    for name, own in module.state_dict().items():
+        if own.numel():
+            groups.setdefault((own.data_ptr(), own.shape, own.stride()), []).append(name)
+    missing: dict[str, Tensor] = {}
+    for names in groups.values():
+        there = [name for name in names if name in tensors]
+        for name in there[1:]:
+            if not torch.equal(tensors[there[0]], tensors[name]):
+                raise BenchError(
+                    f"expected one value for {there[0]!r} and {name!r}, which are one tensor in "
+                    f"the model, got two, in {where}; the weights are of another model"
+                )
+        missing |= {name: tensors[there[0]] for name in names if there and name not in tensors}
+    return missing
 
 
 def _one_line(error: Exception) -> str:

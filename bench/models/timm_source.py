@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import os
-import socket
-import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -16,6 +14,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from bench.data.reach import unreachable
 from bench.errors import BenchError
 
 if TYPE_CHECKING:
@@ -177,18 +176,23 @@ def _input_options(tag: str, shape: tuple[int, int, int]) -> dict[str, Any]:
 
 def _with_weights(tag: str, options: dict[str, Any]) -> nn.Module:
     import timm
+    from huggingface_hub import constants
     from huggingface_hub.errors import HfHubHTTPError
 
     cfg = timm.get_pretrained_cfg(tag)
     if cfg is None or not (cfg.hf_hub_id or cfg.url):
         raise BenchError(f"expected pretrained weights of {tag!r}, timm has none; use --weights")
-    if not _cached(cfg) and not _hub_reachable():
+    cached = _cached(cfg)
+    reason = None if cached else _unreachable(constants.ENDPOINT)
+    if reason is not None:
         raise BenchError(
-            f"expected the weights of {tag!r} in the local hub cache or a network, found neither; "
-            "connect once, or give a file with --weights PATH (--weights random is a control)"
+            f"expected the weights of {tag!r} in the local hub cache or a network, found neither "
+            f"({reason}); connect once, or give a file with --weights PATH (--weights random is a "
+            "control)"
         )
     try:
-        model: nn.Module = timm.create_model(tag, pretrained=True, **options)
+        with _offline() if cached else contextlib.nullcontext():
+            model: nn.Module = timm.create_model(tag, pretrained=True, **options)
     except (OSError, HfHubHTTPError) as error:
         reason = str(error).strip().splitlines()[0]
         raise BenchError(
@@ -196,6 +200,19 @@ def _with_weights(tag: str, options: dict[str, Any]) -> nn.Module:
             "file with --weights PATH"
         ) from error
     return model
+
+
+@contextlib.contextmanager
+def _offline() -> Iterator[None]:
+    """Keep the hub's client from asking the network for what is in its cache."""
+    from huggingface_hub import constants
+
+    before = constants.HF_HUB_OFFLINE
+    constants.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
 
 
 def _cached(cfg: Any) -> bool:
@@ -209,15 +226,8 @@ def _cached(cfg: Any) -> bool:
     return os.path.exists(os.path.join(torch.hub.get_dir(), "checkpoints", name))  # noqa: PTH110, PTH118
 
 
-def _hub_reachable() -> bool:
-    """Return False at once where the hub's name does not resolve, instead of after a minute of
-    retries; behind a proxy the question is left to the download itself."""
+def _unreachable(endpoint: str) -> str | None:
+    """Return why the hub is not asked or does not answer; its client would try for a minute."""
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "TRUE", "YES", "ON"):
-        return False
-    if urllib.request.getproxies():
-        return True
-    host = urlsplit(os.environ.get("HF_ENDPOINT", "https://huggingface.co")).hostname
-    with contextlib.suppress(OSError):
-        socket.getaddrinfo(host, 443)
-        return True
-    return False
+        return "the run is offline"
+    return unreachable(endpoint)
