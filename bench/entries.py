@@ -11,7 +11,14 @@ import json
 import re
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 Family = Literal["fully-connected", "full-conv", "locally-connected", "local-conv"]
 ModelType = Literal["Convolutional", "Hybrid", "MLP", "ViT", "Locally connected", "Other"]
@@ -265,6 +272,16 @@ class AttackSpec(Frozen):
     binary_search_steps: int = Field(default=10, ge=0)
     nominal_batch: int = Field(default=20, ge=1)
     """Batch size in foolbox's trust-region radius, whatever the real one is."""
+    nearest_starts: int = Field(default=0, ge=0, le=10)
+    """Begin also beyond so many boundaries that are nearest to first order; the best counts."""
+
+    @model_serializer(mode="wrap")
+    def _without_later_fields(self, dump: SerializerFunctionWrapHandler) -> dict[str, object]:
+        """Leave a later field out where it is off, so that older hashes stay what they are."""
+        fields: dict[str, object] = dump(self)
+        if self.nearest_starts == 0:
+            del fields["nearest_starts"]
+        return fields
 
     @model_validator(mode="after")
     def _has_its_settings(self) -> AttackSpec:
@@ -272,6 +289,11 @@ class AttackSpec(Frozen):
         for key in needs[self.algorithm]:
             if getattr(self, key) is None:
                 raise ValueError(f'algorithm "{self.algorithm}" needs the key "{key}"')
+        if self.nearest_starts and (self.algorithm, self.implementation) != (
+            "brendel-bethge",
+            "bench",
+        ):
+            raise ValueError('nearest_starts belongs to algorithm "brendel-bethge" of this project')
         if self.algorithm == "brendel-bethge" and self.norm == "l1":
             raise ValueError('algorithm "brendel-bethge" needs norm "linf" or "l2"')
         return self

@@ -5,6 +5,7 @@ import torch
 from attack_cases import (
     Linear,
     brendel_bethge,
+    frozen,
     other_class_starts,
     predict,
     random_images,
@@ -114,6 +115,44 @@ def test_linear_models_reach_the_boxed_minimum(norm: str, classes: int) -> None:
     minimum = distances.amin(1)
     assert (found >= minimum * (1 - 1e-4)).all(), "nothing is nearer than the minimum"
     assert (found <= 1.005 * minimum).float().mean() >= 0.75
+
+
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("classes", [4, 10])
+def test_nearest_starts_find_the_global_minimum(norm: str, classes: int) -> None:
+    """science.md's minimum over all classes, which one start misses for some samples."""
+    model = linear(classes, 64, seed=classes, bias=4.0)
+    images = ((random_images(60, seed=5) - 0.5) * 3 + 0.5).clamp(0, 1)
+    labels = predict(model, images)
+    minimum = oracle(model, images, labels, norm).amin(1)
+    far = minimum > 0.01
+    images, labels, minimum = images[far], labels[far], minimum[far]
+    starts = other_class_starts(model, images)
+    share = {}
+    for count in (0, 2):
+        spec = brendel_bethge(norm, steps=200).model_copy(update={"nearest_starts": count})
+        outcome = attack_batch(model, spec, images, labels, starts)
+        found = size(outcome.adversarial - images, norm)
+        assert (found >= minimum * (1 - 1e-4)).all(), "nothing is nearer than the minimum"
+        share[count] = float((found <= 1.005 * minimum).float().mean())
+    assert share[2] == 1
+    assert share[0] < 1, "else this test shows nothing"
+
+
+def test_no_nearest_start_leaves_the_drawn_one() -> None:
+    """A model that is constant around the images: its slope leads nowhere."""
+
+    class Step(nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            bright = images.flatten(1).mean(1)
+            return torch.stack([0 * bright, (bright - 0.6).relu() - 0.1], 1)
+
+    images, starts = torch.full((2, 1, 4, 4), 0.2), torch.full((2, 1, 4, 4), 0.9)
+    spec = brendel_bethge("l2", steps=30)
+    expected = attack_batch(frozen(Step()), spec, images, torch.zeros(2).long(), starts)
+    spec = spec.model_copy(update={"nearest_starts": 1})
+    found = attack_batch(frozen(Step()), spec, images, torch.zeros(2).long(), starts)
+    torch.testing.assert_close(found.adversarial, expected.adversarial)
 
 
 @pytest.mark.parametrize("norm", NORMS)

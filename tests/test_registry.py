@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from bench import registry
-from bench.entries import DatasetEntry, ModelEntry, Protocol
+from bench.entries import AttackSpec, DatasetEntry, ModelEntry, Protocol
 from bench.errors import BenchError
 
+HASH = "01a417d358c09f7367d5d2228956cfa3cc91950026d458ab1eb5eeec970c1151"
+"""Of caro2024 on FashionMNIST, as the first submissions state it."""
 SMALL = ("mnist", "fashionmnist", "svhn", "cifar10", "cifar100")
 FAMILIES = ("fully-connected", "full-conv", "locally-connected", "local-conv")
 
@@ -109,6 +111,19 @@ def test_readings_of_step_and_budget() -> None:
     assert absolute["pgd-linf"].step(784) == pytest.approx(0.1)
     summed = registry.protocol("caro2024-l1sum").attacks
     assert summed["pgd-l1"].budget(3 * 32 * 32) == pytest.approx(0.1)
+
+
+def test_nearest_starts_are_off_and_not_in_the_hash_where_they_are_off() -> None:
+    """The hash under which results were submitted before the field existed."""
+    caro, nearest = (registry.protocol(name) for name in ("caro2024", "caro2024-nearest"))
+    assert caro.hash("fashionmnist") == HASH
+    assert nearest.hash("fashionmnist") != caro.hash("fashionmnist")
+    assert nearest.attacks["bb-l2"].nearest_starts == 3
+    assert "nearest_starts" not in caro.attacks["bb-l2"].model_dump(mode="json")
+    same = {**nearest.attacks["bb-l2"].model_dump(), "nearest_starts": 0}
+    assert AttackSpec(**same) == caro.attacks["bb-l2"]
+    with pytest.raises(ValueError, match="nearest_starts belongs to"):
+        AttackSpec(**{**caro.attacks["pgd-l2"].model_dump(), "nearest_starts": 1})
 
 
 def test_hash_covers_what_decides_the_numbers_and_nothing_else() -> None:

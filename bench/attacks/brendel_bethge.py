@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from bench.attacks.base import Attack, logit_margin
+from bench.attacks.nearest import nearest_starts
 from bench.attacks.step import GradientStep, margin_cotangent
 from bench.attacks.trust_region import Problem, column
 from bench.attacks.trust_region_l2 import solve_l2
@@ -64,6 +65,21 @@ class BrendelBethge(Attack):
         self, step: GradientStep, images: Tensor, labels: Tensor, starts: Tensor | None
     ) -> Tensor:
         assert starts is not None, "the caller checks that minimal attacks have starts"
+        best = self._from(step, images, labels, starts)
+        count = self.spec.nearest_starts
+        others = nearest_starts(step, images, labels, count, self.solve) if count else []
+        for points, fooled in others:
+            rows = fooled.nonzero()[:, 0]
+            if len(rows) == 0:
+                continue
+            found = self._from(step, images[rows], labels[rows], points[rows])
+            old, new = (self.distance((x - images[rows]).flatten(1)) for x in (best[rows], found))
+            nearer = (new < old).nonzero()[:, 0]
+            best[rows[nearer]] = found[nearer]
+        return best
+
+    def _from(self, step: GradientStep, images: Tensor, labels: Tensor, starts: Tensor) -> Tensor:
+        """Walk from one start point for each sample; return the nearest images (B, C, H, W)."""
         best = starts.flatten(1).clone()
         walk = self._begin(step, images, labels, best)
         spec, shape = self.spec, images.shape[1:]
