@@ -162,6 +162,7 @@ def one_run(name: str, kind: str, steps: int, folder: Path) -> dict[str, Any]:
     environment = {**os.environ, "BENCH_REGISTRY": str(folder / "registry")}
     (folder / "registry").mkdir()
     short_registry(folder / "registry", steps)
+    found = {"model": name, "run": kind, "steps": steps}
     command = [
         sys.executable, "-m", "bench", "eval", "--model", name, "--protocol", PROTOCOL,
         "--limit", str(LIMIT), "--output", str(folder / "out"), "--device", "cpu",
@@ -171,9 +172,11 @@ def one_run(name: str, kind: str, steps: int, folder: Path) -> dict[str, Any]:
     else:
         weights, tree = folder / "lively.safetensors", folder / "tree"
         again = [sys.executable, __file__, "--enliven", name, str(weights), str(tree)]
-        subprocess.run(again, check=True)
+        made = timed(again, environment)
+        if made["rc"]:
+            return found | made
         command += ["--weights", str(weights), "--data-dir", str(tree)]
-    found = {"model": name, "run": kind, "steps": steps, **timed(command, environment)}
+    found |= timed(command, environment)
     files = [p for p in (folder / "out").rglob("*.parquet") if ".extras" not in p.name]
     return found | (_rows(files[0]) if found["rc"] == 0 else {})
 
