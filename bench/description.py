@@ -7,10 +7,10 @@ from typing import Any
 
 import torch
 
-from bench.entries import AttackSpec, DatasetEntry, Protocol
+from bench.entries import AttackSpec, DatasetEntry, ModelEntry, Protocol
 from bench.job import Job
 from bench.models.identity import probe
-from bench.models.load import LoadedModel
+from bench.models.load import LoadedModel, WeightsFound
 from bench.results.provenance import commit, now, versions
 from bench.results.schema import VERSION
 from bench.results.transform import transform_text
@@ -37,7 +37,7 @@ def describe(
         reasons: why the result is partial.
     """
     entry, weights = loaded.entry, loaded.weights
-    name = entry.name + ("@random" if weights.kind == "random" else "")
+    name = entry.name + _suffix(entry, weights)
     spec: dict[str, AttackSpec] = dict(protocol.attacks)
     return {
         "schema_version": VERSION,
@@ -85,6 +85,16 @@ def describe(
         "partial_reasons": list(reasons),
         "started": now(),
     }
+
+
+def _suffix(entry: ModelEntry, weights: WeightsFound) -> str:
+    """Return what sets untrained controls and other training seeds apart from the model."""
+    if weights.kind == "random":
+        return "@random"
+    stated = entry.weights.seed if entry.weights is not None else None
+    if weights.train_seed in (None, stated or 0):
+        return ""
+    return f"@seed{weights.train_seed}"
 
 
 def _plain(value: Any) -> Any:

@@ -12,7 +12,7 @@ import bench
 from bench import registry
 from bench.data.base import load_batch
 from bench.data.load import load_images
-from bench.models.checkpoint import read_checkpoint
+from bench.models.checkpoint import read_checkpoint, write_checkpoint
 
 ENTRIES = [
     entry
@@ -73,3 +73,25 @@ def test_accuracy_on_the_embedded_images_is_the_stated_one(name: str) -> None:
     stated = entry.weights.test_accuracy / 100
     error = math.sqrt(stated * (1 - stated) / len(images))
     assert (predicted == images.labels).mean() == pytest.approx(stated, abs=3 * error)
+
+
+def test_another_training_seed_is_a_result_of_its_own(tmp_path: Path, quick: Path) -> None:
+    model = "fashionmnist-local-conv-relu"
+    found = read_checkpoint(file_of(model))
+    for seed in (0, 3):
+        write_checkpoint(
+            tmp_path / f"{seed}.safetensors", found.tensors, {**found.meta, "seed": seed}
+        )
+        bench.evaluate(
+            model=model,
+            weights=tmp_path / f"{seed}.safetensors",
+            attacks=["pgd-l1"],
+            protocol="quick",
+            limit=2,
+            output=tmp_path,
+        )
+    made = [p.name for p in sorted(tmp_path.glob("partial/quick/fashionmnist/*.parquet"))]
+    assert [name for name in made if "extras" not in name] == [
+        f"{model}.parquet",
+        f"{model}@seed3.parquet",
+    ]

@@ -21,7 +21,7 @@ from bench.attacks.fold import fold_batchnorm
 from bench.attacks.pack import pack_linear
 from bench.attacks.step import GradientStep, margin_cotangent
 
-SMALLEST_GAIN = 0.03
+SMALLEST_GAIN = 0.05
 """A choice must save this share of the time, else the simpler one stays."""
 SECONDS, MOST_ROUNDS = 0.3, 20
 """Short steps are timed for this long each, up to so many times, for busy machines are noisy."""

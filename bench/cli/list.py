@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from bench.errors import unknown_name
+
+if TYPE_CHECKING:
+    from bench.entries import ModelEntry
 
 Row = dict[str, Any]
 
@@ -52,19 +55,27 @@ def _models() -> list[Row]:
     rows = []
     for name in registry.model_names():
         entry = registry.model(name)
-        trained = entry.weights is not None and entry.weights.file is not None
         rows.append(
             {
                 "model": name,
                 "dataset": entry.dataset,
                 "family": entry.family,
                 "type": entry.type,
-                "weights": "included" if trained else "hub" if entry.source == "timm" else "train",
+                "weights": _weights(entry),
                 "accuracy_here": entry.weights.test_accuracy if entry.weights else None,
                 "accuracy_paper": entry.paper.top1 if entry.paper else None,
             }
         )
     return rows
+
+
+def _weights(entry: ModelEntry) -> str:
+    """Return where a model's trained weights come from."""
+    if entry.weights is not None and entry.weights.file is not None:
+        return "included"
+    if entry.source == "timm":
+        return "hub"
+    return "train" if entry.source == "net" else "--weights PATH"
 
 
 def _datasets() -> list[Row]:

@@ -56,6 +56,8 @@ class WeightsFound:
     """Over names, shapes and values of the state dict."""
     train_count: int | None = None
     """Images that `bench train` trained on, where the file says so."""
+    train_seed: int | None = None
+    """Seed that `bench train` trained with, where the file says so."""
 
     @property
     def sha256(self) -> str:
@@ -133,20 +135,22 @@ def load(
     module = _build(
         entry, dataset, config, hub=file is None and weights != "random", seed=seed, trust=trust
     )
-    sha256, train_count = None, None
+    sha256: str | None = None
+    meta: Mapping[str, Any] = {}
     if file is not None:
         expected = entry.weights.sha256 if weights == "default" and entry.weights else None
         if trained is not None and file == trained:
             expected = None
         checkpoint = read_checkpoint(file, sha256=expected)
         load_weights(module, checkpoint.tensors, str(file))
-        sha256, train_count = checkpoint.sha256, checkpoint.meta.get("train_count")
+        sha256, meta = checkpoint.sha256, checkpoint.meta
     found = WeightsFound(
         kind=weights if weights in ("default", "random") else "path",
         where=_where(entry, weights, file, seed),
         file_sha256=sha256,
         state_dict_sha256=state_dict_sha256(module),
-        train_count=train_count if isinstance(train_count, int) else None,
+        train_count=_whole(meta.get("train_count")),
+        train_seed=_whole(meta.get("seed")),
     )
     n_params = sum(p.numel() for p in module.parameters())
     if entry.net is not None and not entry.net.relu:
@@ -182,6 +186,10 @@ def check(entry: ModelEntry, weights: str | Path, trained: Path | None = None) -
         raise BenchError(f"expected a weights file, got 'No such file', in {file}; check the path")
 
 
+def _whole(value: object) -> int | None:
+    return value if isinstance(value, int) else None
+
+
 def _file(entry: ModelEntry, weights: str | Path, trained: Path | None) -> Path | None:
     """Return the weights file to read; None for random and for timm's own."""
     if weights == "random":
@@ -196,9 +204,9 @@ def _file(entry: ModelEntry, weights: str | Path, trained: Path | None) -> Path 
         return None
     raise BenchError(
         f"expected trained weights of {entry.name!r}, found none: its entry names no file"
-        + (f" and {trained} does not exist" if trained else "")
-        + f"; run `bench train --model {entry.name}`, give --weights PATH, or --weights random "
-        "for an untrained control"
+        + (f" and {trained} does not exist" if trained and entry.net else "")
+        + (f"; run `bench train --model {entry.name}`, give" if entry.net else "; give")
+        + " --weights PATH, or --weights random for an untrained control"
     )
 
 

@@ -37,6 +37,11 @@ def submit(source: Path, submissions: Path) -> tuple[list[Path], list[Problem]]:
         BenchError: the source is missing or not one of ours.
     """
     if not source.is_file():
+        if source.with_name(f"{source.stem}.blocks").is_dir():
+            raise BenchError(
+                f"expected a result at {source}, found an unfinished run; give the same "
+                "`bench eval` command again, it goes on where it was"
+            )
         raise BenchError(
             f"expected a result at {source}, found none; measure it with `bench eval` first, or "
             "name its folder with --results"
