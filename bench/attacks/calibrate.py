@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
 from bench.attacks.fold import fold_batchnorm
-from bench.attacks.pack import pack_linear
+from bench.attacks.pack import pack_linear, packable
 from bench.attacks.step import GradientStep, margin_cotangent
 
 SMALLEST_GAIN = 0.05
@@ -85,36 +85,41 @@ def calibrate(model: nn.Module, images: Tensor, labels: Tensor, *, rounds: int =
     if len(images) == 0:
         return StepChoice()
     chosen = StepChoice()
-    layouts = _allowed(model, images, labels)
-    if len(layouts) > 1:
-        chosen = _fastest(model, images, labels, layouts, rounds)
+    for layouts in _allowed(model, images, labels):
+        # each question is decided with the answers to those before it
+        candidates = [chosen, *(replace(chosen, **change) for change in layouts)]
+        chosen = _fastest(model, images, labels, candidates, rounds)
     sizes = [None, *(s for s in (64, 32, 16, 8, 4, 2) if s < len(images))][:4]
     return _fastest(
         model, images, labels, (replace(chosen, micro_batch=size) for size in sizes), rounds
     )
 
 
-def _allowed(model: nn.Module, images: Tensor, labels: Tensor) -> list[StepChoice]:
-    """Return the plain step, and the ways to run the model's layers that are as accurate."""
-    plain = StepChoice()
+def _allowed(model: nn.Module, images: Tensor, labels: Tensor) -> Iterator[list[dict[str, bool]]]:
+    """Give, question by question, the changes to the plain step that are as accurate as it is."""
     kinds = {type(module) for module in model.modules()}
     convolves = any(issubclass(kind, nn.Conv2d) for kind in kinds)
     normalises = convolves and any(issubclass(kind, nn.BatchNorm2d) for kind in kinds)
-    packs = images.dtype == torch.float32 and pack_linear(model)[1] > 0
-    others = [
-        StepChoice(fold_batchnorm=fold, channels_last=last, pack_linear=pack)
-        for pack in ((False, True) if packs else (False,))
-        for fold in ((False, True) if normalises else (False,))
-        for last in ((False, True) if convolves else (False,))
-        if fold or last or pack
-    ]
-    if not others:
-        return [plain]
+    questions: list[list[dict[str, bool]]] = []
+    if convolves:
+        layouts = [
+            {"fold_batchnorm": fold, "channels_last": last}
+            for fold in (False, True)
+            for last in (False, True)
+        ]
+        questions.append([c for c in layouts[1:] if normalises or not c["fold_batchnorm"]])
+    if images.dtype == torch.float32 and packable(model):
+        questions.append([{"pack_linear": True}])
+    if not questions:
+        return
     try:
         judge = _Judge(model, images, labels)
     except (RuntimeError, TypeError):  # a model or a device that knows no float64
-        return [plain]
-    return [plain, *(choice for choice in others if judge.accepts(choice))]
+        return
+    for question in questions:
+        accepted = [change for change in question if judge.accepts(StepChoice(**change))]
+        if accepted:
+            yield accepted
 
 
 def _fastest(

@@ -28,8 +28,8 @@ def pack_linear(model: nn.Module) -> tuple[nn.Module, int]:
     Returns:
         The copy, and how many layers were packed (0: the copy is the model itself).
     """
-    names = [name for name, module in model.named_modules() if name and _packable(module)]
-    if not names or not _available():
+    names = packable(model)
+    if not names:
         return model, 0
     memo: dict[int, Any] = {id(t): t for t in chain(model.parameters(), model.buffers())}
     packed = copy.deepcopy(model, memo)
@@ -39,6 +39,13 @@ def pack_linear(model: nn.Module) -> tuple[nn.Module, int]:
         parent, _, leaf = name.rpartition(".")
         setattr(packed.get_submodule(parent), leaf, PackedLinear(layer))
     return packed, len(names)
+
+
+def packable(model: nn.Module) -> list[str]:
+    """Return the names of the layers that `pack_linear` would pack."""
+    if not _available():
+        return []
+    return [name for name, module in model.named_modules() if name and _packable(module)]
 
 
 class PackedLinear(nn.Linear):
