@@ -7,7 +7,8 @@
 The unit of time is bare forward+backward: plain eager `autograd.grad(cross_entropy(model(x), y),
 x)` of the frozen model on the same batch, as many steps as the attack has (at most 50, scaled).
 Attacks and bare steps take turns and the smallest of `--rounds` times counts, so that other work on
-the machine hits all. A ratio of 1 is an attack that costs nothing beside the model. On a busy machine `--clock cpu --threads 1` is steadier than the
+the machine hits all. A ratio of 1 is an attack that costs nothing beside the model. On a busy
+machine `--clock cpu --threads 1` is steadier than the
 wall clock. Start points are given; "as documented" is foolbox on a model
 whose parameters want gradients. Peers that are not installed are skipped with a line.
 
