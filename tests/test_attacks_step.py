@@ -237,6 +237,8 @@ def test_attacks_succeed_alike_with_any_choice(choice: StepChoice) -> None:
 def test_preparing_leaves_the_model_alone() -> None:
     model = residual(tapped=False)
     before = copy.deepcopy(model.state_dict())
-    prepare(model, StepChoice(True, True, micro_batch=2), IMAGES)(IMAGES, LABELS, cross_entropy_cotangent)
+    prepare(model, StepChoice(True, True, micro_batch=2), IMAGES)(
+        IMAGES, LABELS, cross_entropy_cotangent
+    )
     assert all(torch.equal(before[k], v) for k, v in model.state_dict().items())
     assert model.conv.weight.is_contiguous()
