@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,9 @@ from bench.errors import BenchError
 from bench.job import Job
 from bench.machine import threads_for
 from bench.results.files import atomic
+
+WORTHWHILE = 500
+"""Model steps from which a run is worth a calibration, which costs some 40 of them."""
 
 
 def cache_dir() -> Path:
@@ -41,9 +45,9 @@ def choose(job: Job, ids: tuple[int, ...], weights_sha256: str, kept: Any = None
     """
     if kept is not None:
         return StepChoice(**kept)
-    if not any(spec.implementation == "bench" for spec in job.attacks.values()):
-        return StepChoice()
     some = ids[: job.batch_size]
+    if _steps(job, len(ids)) < WORTHWHILE:
+        return StepChoice()
     path = cache_dir() / "steps" / f"{_key(job, len(some), weights_sha256)}.json"
     found = _read(path)
     if found is not None:
@@ -57,6 +61,12 @@ def choose(job: Job, ids: tuple[int, ...], weights_sha256: str, kept: Any = None
     except BenchError:
         pass  # a cache that can't be written costs the next run a calibration
     return choice
+
+
+def _steps(job: Job, samples: int) -> int:
+    """Return how many model steps a run takes, about."""
+    own = (spec.steps for spec in job.attacks.values() if spec.implementation == "bench")
+    return sum(own) * math.ceil(samples / job.batch_size)
 
 
 def step_of(job: Job, choice: StepChoice, ids: tuple[int, ...]) -> GradientStep:
