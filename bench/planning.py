@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,26 @@ def plan(request: Request, whole_split: bool = False) -> Plan:
     Raises:
         BenchError: something in it is impossible; nothing was run.
     """
+    with _offline(request.offline):
+        return _plan(request, whole_split)
+
+
+@contextmanager
+def _offline(wanted: bool) -> Iterator[None]:
+    """Keep the hub's clients off the network for the time of a call, not for the whole process."""
+    before = os.environ.get("HF_HUB_OFFLINE")
+    if wanted:
+        os.environ["HF_HUB_OFFLINE"] = "1"
+    try:
+        yield
+    finally:
+        if wanted and before is None:
+            del os.environ["HF_HUB_OFFLINE"]
+        elif wanted and before is not None:
+            os.environ["HF_HUB_OFFLINE"] = before
+
+
+def _plan(request: Request, whole_split: bool) -> Plan:
     protocol = registry.protocol(request.protocol)
     attacks = () if whole_split else choose_attacks(request.attacks, protocol)
     check_numbers(request)
@@ -97,8 +118,6 @@ def plan(request: Request, whole_split: bool = False) -> Plan:
         keep_freed_memory()
     folder = request.output
     ensure_writable(folder)
-    if request.offline:
-        os.environ["HF_HUB_OFFLINE"] = "1"
     trained = folder / "checkpoints" / f"{entry.name}.safetensors"
     check(entry, request.weights, trained)
     images = load_images(
