@@ -167,6 +167,20 @@ def test_calibration_refuses_what_changes_the_numbers(monkeypatch: pytest.Monkey
     assert calibrate(residual(tapped=False), IMAGES, LABELS).fold_batchnorm
 
 
+def test_calibration_refuses_what_is_almost_exact(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error that float32 could not tell from rounding shows in float64."""
+
+    def almost(model: nn.Module, images: Tensor) -> tuple[nn.Module, int]:
+        folded, pairs = fold_batchnorm(model, images)
+        folded.conv.weight.data.mul_(1 + 1e-6)
+        return folded, pairs
+
+    monkeypatch.setattr(calibration, "fold_batchnorm", almost)
+    clock = iter(range(10**6))
+    monkeypatch.setattr(calibration.time, "perf_counter", lambda: -(float(next(clock)) ** 2))
+    assert not calibrate(residual(tapped=False), IMAGES, LABELS).fold_batchnorm
+
+
 class Kinked(nn.Module):
     """In float64 some pixels of one image stand within float32's rounding of the ReLU's kink."""
 
