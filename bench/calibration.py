@@ -85,6 +85,7 @@ def _key(job: Job, batch: int, weights_sha256: str) -> str:
         torch.backends.cpu.get_cpu_capability(),
         torch.get_num_threads(),
         torch.__version__,
+        sorted(StepChoice().describe()),  # another version may know other choices
     ]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 

@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass, replace
 import torch
 from torch import Tensor, nn
 
+from bench.attacks.columns import column_gradient, narrow
 from bench.attacks.fold import fold_batchnorm
 from bench.attacks.pack import pack_linear, packable
 from bench.attacks.step import GradientStep, margin_cotangent
@@ -43,6 +44,8 @@ class StepChoice:
     """Fold batch normalisation into the convolutions."""
     channels_last: bool = False
     """Memory format of weights and images."""
+    column_gradient: bool = False
+    """Differentiate convolutions of few input channels as a product with their weights."""
     pack_linear: bool = False
     """Lay the weights of linear layers out once for oneDNN's products (CPU)."""
     micro_batch: int | None = None
@@ -66,6 +69,8 @@ def prepare(model: nn.Module, choice: StepChoice, images: Tensor) -> GradientSte
     if choice.channels_last:
         # a copy, for the caller's model keeps its layout
         model = copy.deepcopy(model).to(memory_format=torch.channels_last)
+    if choice.column_gradient:
+        model, _ = column_gradient(model)
     if choice.pack_linear:
         model, _ = pack_linear(model)
     return GradientStep(model, micro_batch=choice.micro_batch, channels_last=choice.channels_last)
@@ -108,6 +113,8 @@ def _allowed(model: nn.Module, images: Tensor, labels: Tensor) -> Iterator[list[
             for last in (False, True)
         ]
         questions.append([c for c in layouts[1:] if normalises or not c["fold_batchnorm"]])
+    if narrow(model):
+        questions.append([{"column_gradient": True}])
     if images.dtype == torch.float32 and packable(model):
         questions.append([{"pack_linear": True}])
     if not questions:

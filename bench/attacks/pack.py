@@ -6,12 +6,12 @@ for the forward and once for the backward product, spares every call from arrang
 
 from __future__ import annotations
 
-import copy
-from itertools import chain
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from bench.attacks.replace import replace, unwatched
 
 SMALLEST = 64
 """Layers with fewer inputs or outputs stay as they are: there is nothing to win."""
@@ -29,16 +29,7 @@ def pack_linear(model: nn.Module) -> tuple[nn.Module, int]:
         The copy, and how many layers were packed (0: the copy is the model itself).
     """
     names = packable(model)
-    if not names:
-        return model, 0
-    memo: dict[int, Any] = {id(t): t for t in chain(model.parameters(), model.buffers())}
-    packed = copy.deepcopy(model, memo)
-    for name in names:
-        layer = packed.get_submodule(name)
-        assert isinstance(layer, nn.Linear), "only linear layers are packable"
-        parent, _, leaf = name.rpartition(".")
-        setattr(packed.get_submodule(parent), leaf, PackedLinear(layer))
-    return packed, len(names)
+    return replace(model, names, PackedLinear), len(names)
 
 
 def packable(model: nn.Module) -> list[str]:
@@ -51,7 +42,8 @@ def packable(model: nn.Module) -> list[str]:
 class PackedLinear(nn.Linear):
     """A frozen linear layer in oneDNN's layout; (..., in) -> (..., out), differentiable by x."""
 
-    def __init__(self, layer: nn.Linear) -> None:
+    def __init__(self, layer: nn.Module) -> None:
+        assert isinstance(layer, nn.Linear), "only linear layers are packable"
         nn.Module.__init__(self)
         self.in_features, self.out_features = layer.in_features, layer.out_features
         self.weight, self.bias = layer.weight, layer.bias
@@ -98,5 +90,5 @@ def _packable(module: nn.Module) -> bool:
         and module.weight.device.type == "cpu"
         and module.weight.dtype == torch.float32
         and not module.weight.requires_grad
-        and not (module._forward_hooks or module._forward_pre_hooks or module._backward_hooks)
+        and unwatched(module)
     )

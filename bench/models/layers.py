@@ -49,7 +49,7 @@ class CircularConv2d(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C, H, W) to (B, O, H, W)."""
         if self.direct:
-            return F.conv2d(self._padded(x), self.weight, self.bias)
+            return F.conv2d(self.padded(x), self.weight, self.bias)
         spectrum = frequency.analyse(x.permute(2, 3, 0, 1))
         spectrum = self.spectral(spectrum, leave=True)
         return frequency.synthesise(spectrum, self.image_size).permute(2, 3, 0, 1)
@@ -77,7 +77,8 @@ class CircularConv2d(nn.Module):
             self._frozen[leave] = (self.weight.detach().clone(), matrix)
         return matrix
 
-    def _padded(self, x: Tensor) -> Tensor:
+    def padded(self, x: Tensor) -> Tensor:
+        """Return x (B, C, H, W) within the border that a direct convolution reads."""
         kh, kw = self.weight.shape[-2:]
         top, left = (kh - 1) // 2, (kw - 1) // 2
         return F.pad(x, (left, kw - 1 - left, top, kh - 1 - top), mode="circular")
