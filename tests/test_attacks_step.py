@@ -15,6 +15,8 @@ from bench.attacks.fold import fold_batchnorm
 from bench.attacks.pack import pack_linear
 from bench.attacks.step import GradientStep, cross_entropy_cotangent, margin_cotangent
 from bench.attacks.table import build
+from bench.entries import Net
+from bench.models.nets import build_net
 
 IMAGES = random_images(13, channels=3)
 LABELS = torch.arange(13) % 10
@@ -139,6 +141,22 @@ def test_packed_linear_layers_are_linear_layers() -> None:
     watched = copy.deepcopy(model)
     watched.tokens.register_forward_hook(lambda *_: None)
     assert pack_linear(watched)[1] == 1
+
+
+@pytest.mark.parametrize("name", ["full-conv", "locally-connected", "local-conv"])
+@pytest.mark.parametrize("relu", [False, True])
+def test_packed_nets_of_the_zoo_are_the_nets(name: str, relu: bool) -> None:
+    net = build_net(
+        Net(family=name, deep=False, relu=relu), input_shape=(3, 9, 8), classes=10, seed=1
+    )
+    model, images = frozen(net), torch.rand(5, 3, 9, 8)
+    packed, layers = pack_linear(model)
+    assert layers == 1, "the read-out has 10 outputs, but many inputs"
+    for _ in range(2):  # the first call lays the weights out
+        found = GradientStep(packed)(images, LABELS[:5], cross_entropy_cotangent)
+        expected = plain(copy.deepcopy(model).double(), images.double(), LABELS[:5])
+        for one, two in zip(found, expected, strict=True):
+            torch.testing.assert_close(one, two.float(), rtol=1e-5, atol=1e-6)
 
 
 def test_calibration_packs_where_it_pays(monkeypatch: pytest.MonkeyPatch) -> None:

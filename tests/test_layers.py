@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from bench.entries import Net
 from bench.models import fourier_basis, frequency
-from bench.models.layers import CircularConv2d, LocallyConnected2d, readout
+from bench.models.layers import CircularConv2d, LocallyConnected2d, Readout
 from bench.models.nets import build_net
 
 TOLERANCE = 1e-5
@@ -119,17 +119,19 @@ def test_locally_connected_with_equal_weights_is_a_convolution() -> None:
 
 
 def test_readout_is_a_linear_layer_on_flattened_features() -> None:
-    weight, bias = images(10, 4 * 6 * 5), images(10)
+    layer = Readout(4 * 6 * 5, 10)
     for x in (images(3, 4, 6, 5), images(6, 5, 3, 4).permute(2, 3, 0, 1)):
         found_x, plain_x = x.clone().requires_grad_(), x.clone().requires_grad_()
-        found_w, plain_w = weight.clone().requires_grad_(), weight.clone().requires_grad_()
-        found = readout(found_x, found_w, bias)
-        expected = F.linear(plain_x.flatten(1), plain_w, bias)
+        plain = nn.Linear(4 * 6 * 5, 10)
+        plain.load_state_dict(layer.state_dict())
+        layer.zero_grad()
+        found, expected = layer(found_x), plain(plain_x.flatten(1))
         torch.testing.assert_close(found, expected)
         for out in (found, expected):
             (out * out).sum().backward()
         torch.testing.assert_close(found_x.grad, plain_x.grad)
-        torch.testing.assert_close(found_w.grad, plain_w.grad)
+        torch.testing.assert_close(layer.weight.grad, plain.weight.grad)
+        torch.testing.assert_close(layer.bias.grad, plain.bias.grad)
 
 
 # ---------------------------------------------------------------- frequency space

@@ -12,9 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from bench.attacks.replace import replace, unwatched
+from bench.models.layers import Readout, lies_positions_first, positions_first, spread, templates
 
-SMALLEST = 64
-"""Layers with fewer inputs or outputs stay as they are: there is nothing to win."""
+SMALLEST = 4096
+"""Layers with fewer weights stay as they are: there is nothing to win."""
 ROWS = 128
 """Rows of the product that the layout is made for; it is good for any number."""
 
@@ -29,7 +30,7 @@ def pack_linear(model: nn.Module) -> tuple[nn.Module, int]:
         The copy, and how many layers were packed (0: the copy is the model itself).
     """
     names = packable(model)
-    return replace(model, names, PackedLinear), len(names)
+    return replace(model, names, _packed), len(names)
 
 
 def packable(model: nn.Module) -> list[str]:
@@ -56,6 +57,43 @@ class PackedLinear(nn.Linear):
         """Return x @ weight.T + bias."""
         result: Tensor = _Product.apply(x, self)
         return result
+
+
+class PackedReadout(PackedLinear):
+    """The same for the zoo's read-out, which takes (B, C, H, W) positions first as well."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__(layer)
+        self.by_position: Tensor | None = None
+        self.products: Tensor | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, C, H, W) or (B, C * H * W) to logits (B, K)."""
+        if not lies_positions_first(x):
+            return super().forward(x.flatten(1))
+        if self.by_position is None:  # the first image tells how many channels there are
+            self.by_position = templates(self.weight.detach(), x.shape[1])
+            self.products = torch.ops.mkldnn._reorder_linear_weight(
+                self.by_position.flatten(1), ROWS
+            )
+        result: Tensor = _PositionsProduct.apply(x, self)
+        return result
+
+
+class _PositionsProduct(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, layer: PackedReadout) -> Tensor:
+        ctx.layer, ctx.size = layer, x.shape[2:]
+        assert layer.products is not None, "made before the call"
+        return _multiply(positions_first(x.detach()), layer.products, layer.bias)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        return spread(gradient, ctx.layer.by_position, ctx.size), None
+
+
+def _packed(layer: nn.Module) -> PackedLinear:
+    return (PackedReadout if isinstance(layer, Readout) else PackedLinear)(layer)
 
 
 class _Product(torch.autograd.Function):
@@ -85,8 +123,9 @@ def _available() -> bool:
 def _packable(module: nn.Module) -> bool:
     """Return True for plain frozen float32 layers on the CPU that nobody watches."""
     return (
-        type(module) is nn.Linear
-        and min(module.weight.shape) >= SMALLEST
+        type(module) in (nn.Linear, Readout)
+        and isinstance(module, nn.Linear)
+        and module.weight.numel() >= SMALLEST
         and module.weight.device.type == "cpu"
         and module.weight.dtype == torch.float32
         and not module.weight.requires_grad

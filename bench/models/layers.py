@@ -119,41 +119,60 @@ class LocallyConnected2d(nn.Module):
         return locally_connected(x, self.weight)
 
 
+def lies_positions_first(x: Tensor) -> bool:
+    """Return True for (B, C, H, W) that is laid out in memory as (H, W, B, C)."""
+    return x.dim() == 4 and x.permute(2, 3, 0, 1).is_contiguous()
+
+
+def positions_first(x: Tensor) -> Tensor:
+    """Return (B, H W C) features of (B, C, H, W), fast where memory is (H, W, B, C)."""
+    return x.permute(0, 2, 3, 1).reshape(len(x), -1)
+
+
+def templates(weight: Tensor, channels: int) -> Tensor:
+    """Return a read-out's weights (K, C H W) in the order of `positions_first`, (K, P, C)."""
+    return weight.view(len(weight), channels, -1).mT.contiguous()
+
+
+def spread(gradient: Tensor, by_position: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return the gradient (B, C, H, W), in memory (H, W, B, C), of a read-out's input.
+
+    Args:
+        gradient: (B, K) of the logits.
+        by_position: (K, P, C), see `templates`.
+        size: (H, W).
+    """
+    positions = gradient.expand(by_position.shape[1], -1, -1)
+    values = torch.bmm(positions, by_position.transpose(0, 1))  # (P, B, C)
+    return values.view(*size, *values.shape[1:]).permute(2, 3, 0, 1)
+
+
 class _Readout(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
-        batch, channels, height, width = x.shape
-        features = x.permute(0, 2, 3, 1).reshape(batch, -1)
-        by_position = weight.view(-1, channels, height * width).mT.contiguous()  # (K, P, C)
+        features, by_position = positions_first(x), templates(weight, x.shape[1])
         ctx.save_for_backward(features, by_position)
-        ctx.size = height, width
+        ctx.size = x.shape[2:]
         return features @ by_position.flatten(1).t()
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
         features, by_position = ctx.saved_tensors
-        classes, positions, channels = by_position.shape
         grad_x = grad_weight = None
         if ctx.needs_input_grad[0]:
-            spread = gradient.expand(positions, -1, -1)
-            grad_x = torch.bmm(spread, by_position.transpose(0, 1))  # (P, B, C)
-            grad_x = grad_x.view(*ctx.size, -1, channels).permute(2, 3, 0, 1)
+            grad_x = spread(gradient, by_position, ctx.size)
         if ctx.needs_input_grad[1]:
-            grad_weight = (gradient.t() @ features).view(classes, positions, channels)
-            grad_weight = grad_weight.mT.reshape(classes, -1)
+            grad_weight = (gradient.t() @ features).view(by_position.shape)
+            grad_weight = grad_weight.mT.reshape(len(by_position), -1)
         return grad_x, grad_weight
 
 
-def readout(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """Return `F.linear(x.flatten(1), weight, bias)`, fast for the positions-first layout.
+class Readout(nn.Linear):
+    """A linear layer on the flattened features, fast for the positions-first layout."""
 
-    Args:
-        x: (B, C, H, W).
-        weight: (K, C * H * W).
-        bias: (K,).
-
-    Returns:
-        (B, K).
-    """
-    logits: Tensor = _Readout.apply(x, weight)
-    return logits + bias
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, C, H, W) or (B, C * H * W) to logits (B, K)."""
+        if not lies_positions_first(x):
+            return super().forward(x.flatten(1))
+        logits: Tensor = _Readout.apply(x, self.weight)
+        return logits + self.bias

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from bench.entries import Net
 from bench.errors import BenchError
 from bench.models import frequency
-from bench.models.layers import CircularConv2d, LocallyConnected2d, readout
+from bench.models.layers import CircularConv2d, LocallyConnected2d, Readout
 
 UNITS = 3072
 CHANNELS = 32
@@ -41,7 +41,7 @@ class PaperNet(nn.Module):
         super().__init__()
         self.hidden = nn.ModuleList(hidden)
         self.relu = relu
-        self.readout = nn.Linear(features, classes)
+        self.readout = Readout(features, classes)
 
     def forward(self, images: Tensor) -> Tensor:
         """Map images (B, C, H, W), float in [0, 1], to logits (B, classes)."""
@@ -53,9 +53,7 @@ class PaperNet(nn.Module):
             x = layer(x)
             if self.relu:
                 x = x.relu()
-        if isinstance(self.hidden[-1], (CircularConv2d, LocallyConnected2d)):
-            return readout(x, self.readout.weight, self.readout.bias)
-        logits: Tensor = self.readout(x.flatten(1))
+        logits: Tensor = self.readout(x)
         return logits
 
     def _in_frequency(self, layers: list[CircularConv2d], images: Tensor) -> Tensor:

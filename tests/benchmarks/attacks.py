@@ -6,8 +6,8 @@
 
 The unit of time is bare forward+backward: plain eager `autograd.grad(cross_entropy(model(x), y),
 x)` of the frozen model on the same batch, as many steps as the attack has (at most 50, scaled).
-Attacks and bare steps take turns and the smallest of `--rounds` times counts, so that other work on
-the machine hits all. A ratio of 1 is an attack that costs nothing beside the model. On a busy
+Attacks take turns, each right after bare steps of its own, and of either the smallest of `--rounds`
+times counts, so that other work on the machine hits all alike. A ratio of 1 is an attack that costs nothing beside the model. On a busy
 machine `--clock cpu --threads 1` is steadier than the
 wall clock. Start points are given; "as documented" is foolbox on a model
 whose parameters want gradients. Peers that are not installed are skipped with a line.
@@ -188,16 +188,16 @@ def peers(case: Case, attack: str, spec: AttackSpec) -> dict[str, Run]:
 def compare(case: Case, attack: str, steps: int, rounds: int, clock: Clock) -> list[list[object]]:
     """Return a row for each contestant: ratio to bare steps, success, median distance."""
     runs = contestants(case, attack, steps)
-    bare, seconds, results = float("inf"), dict.fromkeys(runs, float("inf")), {}
+    bare, seconds = dict.fromkeys(runs, float("inf")), dict.fromkeys(runs, float("inf"))
+    results: dict[str, Tensor] = {}
     for run in runs.values():  # imports, numba, caches
         warm_up(run, attack, steps)
     for _ in range(rounds):
         for name, run in runs.items():
-            bare = min(bare, bare_step(case, clock, steps))
+            bare[name] = min(bare[name], bare_step(case, clock, steps))
             begin = clock()
             results[name] = run()
             seconds[name] = min(seconds[name], clock() - begin)
-    bare = min(bare, bare_step(case, clock, steps))
     norm = spec_of(attack, steps, "bench").norm
     reference = None
     rows: list[list[object]] = []
@@ -208,7 +208,8 @@ def compare(case: Case, attack: str, steps: int, rounds: int, clock: Clock) -> l
         reference = distance if name == "foolbox, frozen" else reference
         success = (predict(case.model, found) != case.labels).double().mean()
         rows.append([
-            case.name, attack, name, 1e3 * bare, seconds[name] / steps / bare, seconds[name],
+            case.name, attack, name, 1e3 * bare[name], seconds[name] / steps / bare[name],
+            seconds[name],
             float(success), float(distance.median()),
         ])  # fmt: skip
     if reference is not None and attack.startswith("bb"):
