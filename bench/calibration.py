@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from bench.attacks.calibrate import StepChoice, calibrate, prepare
+from bench.attacks.calibrate import StepChoice, calibrate, equal_pass, prepare
 from bench.attacks.step import GradientStep
 from bench.errors import BenchError
 from bench.job import Job
@@ -48,11 +48,12 @@ def choose(job: Job, ids: tuple[int, ...], weights_sha256: str, kept: Any = None
     some = ids[: job.batch_size]
     if _steps(job, len(ids)) < WORTHWHILE:
         return StepChoice()
-    path = cache_dir() / "steps" / f"{_key(job, len(some), weights_sha256)}.json"
+    images = job.load(some)
+    size = equal_pass(images) or len(images)
+    path = cache_dir() / "steps" / f"{_key(job, size, weights_sha256)}.json"
     found = _read(path)
     if found is not None:
         return found
-    images = job.load(some)
     with threads_for(images.numel(), job.device):
         choice = calibrate(job.model, images, job.labels(some))
     try:

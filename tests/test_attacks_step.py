@@ -251,7 +251,7 @@ def test_a_model_of_nan_keeps_the_plain_step() -> None:
 
 
 def test_a_choice_survives_the_metadata() -> None:
-    choice = StepChoice(True, False, True, False, 16)
+    choice = StepChoice(True, False, True, False, 16, True)
     assert StepChoice(**choice.describe()) == choice  # type: ignore[arg-type]
 
 

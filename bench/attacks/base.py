@@ -11,6 +11,9 @@ from torch import Tensor, nn
 from bench.attacks.step import GradientStep
 from bench.entries import AttackSpec
 
+BLOCK = 4096
+"""Values that are summed in one go, by one thread."""
+
 
 class Attack(ABC):
     """An attack with its settings; it keeps no state between calls.
@@ -63,6 +66,18 @@ class Attack(ABC):
         self, step: GradientStep, images: Tensor, labels: Tensor, starts: Tensor | None
     ) -> Tensor:
         """Attack a batch that is not empty; arguments and result as in `__call__`, unclipped."""
+
+
+def total(values: Tensor) -> Tensor:
+    """Return the sums (B,) of (B, D) values; a row's sum is the same in any batch, bit for bit.
+
+    PyTorch shares a long sum among its threads where it has but one to do, and rounds differently.
+    """
+    count = values.shape[1] // BLOCK
+    if count < 2:
+        return values.sum(1)
+    blocks = values[:, : count * BLOCK].view(-1, count, BLOCK).sum(2).sum(1)
+    return blocks + values[:, count * BLOCK :].sum(1)
 
 
 def norms(perturbation: Tensor, norm: str) -> Tensor:

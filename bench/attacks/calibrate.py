@@ -32,6 +32,8 @@ TOLERANCES = (1e-5, 1e-3)
 """Relative errors of logits and gradients that are always good enough, in float32."""
 SLACK = 2.0
 """Beyond these, a choice may be so many times less accurate than the plain model."""
+LARGE, PASS = 3 * 128 * 128, 8
+"""From so many values an image goes through the model in passes of this many images, on a CPU."""
 JUDGED = 8
 """Images of the batch on which accuracy is judged."""
 
@@ -50,6 +52,9 @@ class StepChoice:
     """Lay the weights of linear layers out once for oneDNN's products (CPU)."""
     micro_batch: int | None = None
     """Images in one pass: small passes stay in the cache and reuse their memory; None: all."""
+
+    equal_passes: bool = False
+    """Every pass has `micro_batch` images, so that no result depends on the size of the batch."""
 
     def describe(self) -> dict[str, bool | int | None]:
         """Return the choice for metadata, JSON-ready; `StepChoice(**...)` restores it."""
@@ -73,7 +78,22 @@ def prepare(model: nn.Module, choice: StepChoice, images: Tensor) -> GradientSte
         model, _ = column_gradient(model)
     if choice.pack_linear:
         model, _ = pack_linear(model)
-    return GradientStep(model, micro_batch=choice.micro_batch, channels_last=choice.channels_last)
+    return GradientStep(
+        model,
+        micro_batch=choice.micro_batch,
+        channels_last=choice.channels_last,
+        equal_passes=choice.equal_passes,
+    )
+
+
+def equal_pass(images: Tensor) -> int | None:
+    """Return how many of these images (B, C, H, W) are to go into each pass; None: any number.
+
+    Large images fill a processor a few at a time, so nothing is lost where all passes are alike.
+    """
+    if images.is_cuda or len(images) == 0 or images[0].numel() < LARGE:
+        return None
+    return min(PASS, len(images))
 
 
 def calibrate(model: nn.Module, images: Tensor, labels: Tensor, *, rounds: int = 3) -> StepChoice:
@@ -89,11 +109,15 @@ def calibrate(model: nn.Module, images: Tensor, labels: Tensor, *, rounds: int =
     """
     if len(images) == 0:
         return StepChoice()
-    chosen = StepChoice()
+    size = equal_pass(images)
+    chosen = StepChoice(micro_batch=size, equal_passes=size is not None)
+    images, labels = images[:size], labels[:size]
     for layouts in _allowed(model, images, labels):
         # each question is decided with the answers to those before it
         candidates = [chosen, *(replace(chosen, **change) for change in layouts)]
         chosen = _fastest(model, images, labels, candidates, rounds)
+    if size is not None:
+        return chosen
     sizes = [None, *(s for s in (64, 32, 16, 8, 4, 2) if s < len(images))][:4]
     return _fastest(
         model, images, labels, (replace(chosen, micro_batch=size) for size in sizes), rounds

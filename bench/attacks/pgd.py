@@ -13,7 +13,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from bench.attacks.base import Attack
+from bench.attacks.base import Attack, total
 from bench.attacks.step import GradientStep, cross_entropy_cotangent
 
 TINY = 1e-12
@@ -73,7 +73,7 @@ class LpPGD(PGD):
 
         def length(values: Tensor) -> Tensor:
             if self.spec.norm == "l1":  # vector_norm of order 1 takes six times as long on a CPU
-                norm = torch.abs(values, out=spare).flatten(1).sum(1)
+                norm = total(torch.abs(values, out=spare).flatten(1))
             else:
                 norm = torch.linalg.vector_norm(values.flatten(1), 2, dim=1)
             return norm.clamp_min_(TINY)[:, None, None, None]

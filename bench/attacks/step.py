@@ -21,14 +21,23 @@ class GradientStep:
         model: images in [0, 1] -> (B, classes) logits; eval mode, parameters frozen.
         micro_batch: largest number of images in one pass; None: the whole batch at once.
         channels_last: give the model its images in channels_last memory format.
+        equal_passes: fill the last pass up to `micro_batch` images, so that a sample's result does
+            not depend on how many others there are (kernels round differently for other shapes).
     """
 
     def __init__(
-        self, model: nn.Module, *, micro_batch: int | None = None, channels_last: bool = False
+        self,
+        model: nn.Module,
+        *,
+        micro_batch: int | None = None,
+        channels_last: bool = False,
+        equal_passes: bool = False,
     ) -> None:
+        assert micro_batch or not equal_passes, "equal passes have a size"
         self.model = model
         self.micro_batch = micro_batch
         self.channels_last = channels_last
+        self.equal_passes = equal_passes
 
     def __call__(
         self, images: Tensor, labels: Tensor, cotangent: Cotangent
@@ -45,14 +54,16 @@ class GradientStep:
             may write into them.
         """
         size = self.micro_batch or len(images)
-        if size >= len(images):
+        if size >= len(images) and not self.equal_passes:
             logits, gradient = self._pass(images, labels, cotangent)
             return logits, gradient.contiguous()
         gradients, parts = torch.empty_like(images), []
         for k in range(0, len(images), size):
             part = slice(k, k + size)
-            logits, gradients[part] = self._pass(images[part], labels[part], cotangent)
-            parts.append(logits)
+            some, count = images[part], len(images[part])
+            logits, gradient = self._pass(self._full(some), self._full(labels[part]), cotangent)
+            gradients[part] = gradient[:count]
+            parts.append(logits[:count])
         return torch.cat(parts), gradients
 
     def _pass(self, images: Tensor, labels: Tensor, cotangent: Cotangent) -> tuple[Tensor, Tensor]:
@@ -72,8 +83,18 @@ class GradientStep:
     def logits(self, images: Tensor) -> Tensor:
         """Return (B, classes) logits of (B, C, H, W) images in [0, 1]."""
         size = self.micro_batch or max(len(images), 1)
-        parts = [self.model(self._laid_out(images[k : k + size])) for k in _starts(images, size)]
-        return torch.cat(parts) if len(parts) > 1 else parts[0]
+        parts = [
+            self.model(self._laid_out(self._full(images[k : k + size])))
+            for k in _starts(images, size)
+        ]
+        return torch.cat(parts)[: len(images)] if len(parts) > 1 else parts[0][: len(images)]
+
+    def _full(self, part: Tensor) -> Tensor:
+        """Repeat the last row of a part (n, ...) until the pass is full, if passes are equal."""
+        missing = (self.micro_batch or 0) - len(part) if self.equal_passes else 0
+        if missing <= 0 or len(part) == 0:
+            return part
+        return torch.cat((part, part[-1:].expand(missing, *part.shape[1:])))
 
     def _laid_out(self, images: Tensor) -> Tensor:
         if self.channels_last:

@@ -21,6 +21,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from bench.attacks.base import total
+
 EXACT = 2e-6
 """Relative residual at which a root is found: some times float32's rounding of a sum."""
 ROUNDING = 4
@@ -51,7 +53,7 @@ class Problem:
 
 def dot(a: Tensor, b: Tensor) -> Tensor:
     """Return the (B,) inner products of two (B, D) tensors."""
-    return (a * b).sum(1)
+    return total(a * b)
 
 
 def column(values: Tensor) -> Tensor:
@@ -93,18 +95,18 @@ def fill(
         A sample that cannot moves by its whole room.
     """
     slope_gain = gain if weight is None else gain * weight
-    reach = (gain * room).sum(1)
+    reach = total(gain * room)
     reachable = reach >= target
-    t = target / slope_gain.sum(1).clamp_min(torch.finfo(room.dtype).tiny)
+    t = target / total(slope_gain).clamp_min(torch.finfo(room.dtype).tiny)
     moves, spare = torch.empty_like(room), torch.empty_like(room)
     for _ in range(NEWTON_STEPS):
         _moves(weight, t, room, out=moves)
-        missing = target - torch.mul(gain, moves, out=spare).sum(1)
+        missing = target - total(torch.mul(gain, moves, out=spare))
         open_ = reachable & (missing > EXACT * target)
         if not bool(open_.any()):
             break
         still_free = torch.sub(room, moves, out=spare).sign_()
-        slope = still_free.mul_(slope_gain).sum(1)
+        slope = total(still_free.mul_(slope_gain))
         gain_in_t = missing / slope
         t = torch.where(open_ & (slope > 0), t + gain_in_t, t)
         reachable &= ~(open_ & (slope <= 0))
@@ -143,8 +145,8 @@ def furthest_to_plane(problem: Problem) -> Tensor:
     t = problem.r.clone()
     for _ in range(NEWTON_STEPS):
         moves = torch.minimum(size * column(t), room)
-        length = moves.square().sum(1)
-        free = (room - moves).sign_().mul_(squares).sum(1)
+        length = total(moves.square())
+        free = total((room - moves).sign_().mul_(squares))
         missing = problem.r.square() - length
         open_ = (missing > 1e-4 * problem.r.square()) & (free > 0)
         if not bool(open_.any()):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from bench.attacks.base import total
 from bench.attacks.trust_region import (
     ROUNDING,
     Problem,
@@ -60,11 +61,16 @@ def _without_region(problem: Problem) -> tuple[Tensor, Tensor, Tensor, Tensor, T
     moves, reachable = fill(size, None, room, from_clean.abs())
     epsilon = moves.amax(1)
     # pixels that hardly matter to the plane stay near x: their sign would be a matter of rounding
-    pace = side * 2 * epsilon / (IDLE * size.mean(1)).clamp_min(torch.finfo(b.dtype).tiny)
+    pace = (
+        side
+        * 2
+        * epsilon
+        / (IDLE / size.shape[1] * total(size)).clamp_min(torch.finfo(b.dtype).tiny)
+    )
     wanted = problem.x.addcmul(b, column(pace)).clamp_(0, 1).sub_(problem.x0)
     moved = torch.clamp(wanted, -column(epsilon), column(epsilon))
     lost = (from_clean - dot(b, moved)) * side
-    gain = room.sub_(moves).sign_().mul_(size).sum(1)  # by epsilon, of the pixels at its end
+    gain = total(room.sub_(moves).sign_().mul_(size))  # by epsilon, of the pixels at its end
     epsilon = epsilon + lost / gain.clamp_min(torch.finfo(b.dtype).tiny) * (gain > 0)
     moved = torch.clamp(wanted, -column(epsilon), column(epsilon))
     length = torch.linalg.vector_norm(moved - offset, dim=1)
@@ -163,9 +169,9 @@ class _Search:
         if not bool(self.done.all()):
             ends = beyond_ball.sign()
             free = beyond_box.add_(beyond_ball).sign_().square_().neg_().add_(1)
-            free_bb = free.mul_(self.squares).sum(1)
+            free_bb = total(free.mul_(self.squares))
             ends_b, ends_step = self.sign * dot(ends, p.b), dot(ends, steps)
-            self._improve(length, owed, free_bb, ends_b, ends_step, ends.square_().sum(1))
+            self._improve(length, owed, free_bb, ends_b, ends_step, total(ends.square_()))
         return self.index[better], found
 
     def _improve(
