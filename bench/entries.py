@@ -280,7 +280,7 @@ class AttackSpec(Frozen):
         """Leave a later field out where it is off, so that older hashes stay what they are."""
         fields: dict[str, object] = dump(self)
         if self.nearest_starts == 0:
-            del fields["nearest_starts"]
+            fields.pop("nearest_starts", None)
         return fields
 
     @model_validator(mode="after")

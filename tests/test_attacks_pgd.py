@@ -98,8 +98,27 @@ def test_logits_without_gradient_are_the_users_error() -> None:
         build(pgd("l2"))(Detached().eval(), random_images(2), torch.zeros(2).long())
 
 
-def test_tiny_matches_foolbox() -> None:
-    """A gradient of norm 1e-13 is scaled by 1e12, not to unit length."""
+@pytest.mark.parametrize("norm", ["l2", "l1"])
+def test_a_tiny_gradient_is_scaled_as_foolbox_does(norm: str) -> None:
+    """A gradient of norm 1e-13 is divided by 1e-12, not by its norm: a tenth of a step."""
+    net = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
+    net[1].weight.data = torch.tensor([[0.0] * 4, [1.2e-13, -1.6e-13, 0.0, 0.0]])
+    net[1].bias.data = torch.zeros(2)
+    frozen(net)
+    images, labels = torch.full((3, 1, 2, 2), 0.5), torch.tensor([0, 1, 0])
+    spec = pgd(norm, steps=1, epsilon=1.0, epsilon_scale="sum", step_size=0.5)
+    mine = build(spec)(net, images, labels) - images
+    # softmax halves the gradient: (.6e-13, -.8e-13), of length 1e-13 (L2) or 1.4e-13 (L1)
+    expected = 0.5 * torch.tensor([[0.06, -0.08], [0.0, 0.0]])
+    torch.testing.assert_close(mine[0, 0], expected, rtol=1e-5, atol=1e-7)
+    theirs = build(pgd(norm, "foolbox", **spec.model_dump(include=KEYS)))(net, images, labels)
+    torch.testing.assert_close(mine + images, theirs, rtol=0, atol=1e-7)
+
+
+KEYS = {"steps", "epsilon", "epsilon_scale", "step_size"}
+
+
+def test_without_gradient_the_image_stays() -> None:
     assert TINY == 1e-12
     images = torch.full((1, 1, 1, 1), 0.5)
     model = Constant([1.0, 0.0])

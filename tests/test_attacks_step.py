@@ -236,6 +236,32 @@ def test_calibration_allows_what_differs_only_by_the_side_of_a_kink(
     assert calibrate(model, images, LABELS).fold_batchnorm
 
 
+def test_calibration_judges_by_the_typical_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One image stands so near a kink that folding alone takes the wrong side: it is allowed."""
+    torch.manual_seed(0)
+    model, images = Kinked(), IMAGES.clone()
+    with torch.no_grad():  # the weights cancel on a gray image, until a fold rescales them
+        model.conv.weight.copy_((model.conv.weight * 8).round() / 8)
+        model.conv.weight[:, 2] = -model.conv.weight[:, 0] - model.conv.weight[:, 1]
+        model.norm.running_mean.zero_()
+        model.norm.bias.fill_(1e-9)
+    frozen(model)
+    images[0] = 0.5
+    folded, _ = fold_batchnorm(model, images)
+    truth = GradientStep(copy.deepcopy(model).double())(images.double(), LABELS, margin_cotangent)
+    errors = [
+        (GradientStep(m)(images, LABELS, margin_cotangent)[1] - truth[1]).flatten(1).norm(dim=1)
+        / truth[1].flatten(1).norm(dim=1)
+        for m in (model, folded)
+    ]
+    assert errors[0].max() < 1e-5, "the plain model is right everywhere"
+    assert errors[1][0] > 0.1, "the folded one is not, on the first image"
+    assert errors[1][1:].max() < 1e-4
+    clock = iter(range(10**6))
+    monkeypatch.setattr(calibration.time, "perf_counter", lambda: -(float(next(clock)) ** 2))
+    assert calibrate(model, images, LABELS).fold_batchnorm
+
+
 def test_calibration_prefers_the_plain_step_on_a_tie(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter(range(10**6))
     monkeypatch.setattr(calibration.time, "perf_counter", lambda: float(next(clock)))
