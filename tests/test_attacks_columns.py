@@ -125,7 +125,7 @@ def test_calibration_takes_it_where_it_pays(monkeypatch: pytest.MonkeyPatch) -> 
 def test_calibration_refuses_a_wrong_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
     def almost(model: nn.Module) -> tuple[nn.Module, int]:
         changed, layers = column_gradient(model)
-        changed[0].rows.mul_(1.01)
+        changed[0].rows.mul_(1 + 1e-6)
         return changed, layers
 
     monkeypatch.setattr(calibration, "column_gradient", almost)
