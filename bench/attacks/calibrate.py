@@ -13,6 +13,7 @@ import copy
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
+from statistics import median
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +25,7 @@ from bench.attacks.step import GradientStep, margin_cotangent
 
 SMALLEST_GAIN = 0.05
 """A choice must save this share of the time, else the simpler one stays."""
-SECONDS, MOST_ROUNDS = 0.3, 20
+SECONDS, MOST_ROUNDS = 0.5, 30
 """Short steps are timed for this long each, up to so many times, for busy machines are noisy."""
 EXACT = 1e-9
 """Largest relative difference from the plain model in float64."""
@@ -105,7 +106,7 @@ def calibrate(model: nn.Module, images: Tensor, labels: Tensor, *, rounds: int =
         model: images in [0, 1] -> (B, classes) logits; eval mode, parameters frozen.
         images: (B, C, H, W) float32 in [0, 1], a batch as the attacks will see it.
         labels: (B,) int64.
-        rounds: least number of timed steps of each choice, interleaved; the fastest counts.
+        rounds: least number of timed steps of each choice, interleaved.
     """
     if len(images) == 0:
         return StepChoice()
@@ -160,20 +161,27 @@ def _fastest(
     choices: Iterable[StepChoice],
     rounds: int,
 ) -> StepChoice:
-    """Return the fastest of the choices; the first wins unless clearly beaten."""
+    """Return the fastest of the choices; the first wins unless clearly beaten.
+
+    The choices take turns, and what counts is how much less time than the first each took in the
+    same turn, in the median: a machine that slows down for a while slows all of them.
+    """
     steps = {choice: prepare(model, choice, images) for choice in choices}
-    first = next(iter(steps))
     for step in steps.values():  # warm-up
         _timed(step, images, labels)
-    best, spent, turn = dict.fromkeys(steps, float("inf")), 0.0, 0
-    while turn < rounds or (turn < MOST_ROUNDS and spent < SECONDS * len(steps)):
+    times: dict[StepChoice, list[float]] = {choice: [] for choice in steps}
+    spent = 0.0
+    first = times[next(iter(times))]
+    while len(first) < rounds or (len(first) < MOST_ROUNDS and spent < SECONDS * len(steps)):
         for choice, step in steps.items():
-            seconds = _timed(step, images, labels)
-            best[choice] = min(seconds, best[choice])
-            spent += seconds
-        turn += 1
-    fastest = min(best, key=best.__getitem__)
-    return fastest if best[fastest] < (1 - SMALLEST_GAIN) * best[first] else first
+            times[choice].append(_timed(step, images, labels))
+            spent += times[choice][-1]
+    more = {
+        choice: median(one - other for one, other in zip(taken, first, strict=True))
+        for choice, taken in times.items()
+    }
+    fastest = min(more, key=more.__getitem__)
+    return fastest if more[fastest] < -SMALLEST_GAIN * median(first) else next(iter(times))
 
 
 def _timed(step: GradientStep, images: Tensor, labels: Tensor) -> float:

