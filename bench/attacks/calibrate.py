@@ -23,7 +23,7 @@ from bench.attacks.fold import fold_batchnorm
 from bench.attacks.pack import pack_linear, packable
 from bench.attacks.step import GradientStep, margin_cotangent
 
-SMALLEST_GAIN = 0.05
+SMALLEST_GAIN = 0.02
 """A choice must save this share of the time, else the simpler one stays."""
 SECONDS, MOST_ROUNDS = 0.5, 30
 """Short steps are timed for this long each, up to so many times, for busy machines are noisy."""
