@@ -23,7 +23,7 @@ from bench.machine import threads_for
 from bench.results.files import atomic
 
 WORTHWHILE = 500
-"""Model steps from which a run is worth a calibration, which costs some 40 of them."""
+"""Model steps from which a run is worth a calibration, which costs some 40 of them at least."""
 
 
 def cache_dir() -> Path:
