@@ -56,7 +56,8 @@ def run_block(
         through(len(some))
         return part
 
-    parts = in_parts(attack_some, correct, job.batch_size)
+    smaller = None if job.step is None else job.step.at_most
+    parts = in_parts(attack_some, correct, job.batch_size, smaller)
     for part in parts:
         rows.fill(part, labels, clean.zero_grad)
     return assemble(attack, ids, rows, parts, images.shape, keep_deltas)

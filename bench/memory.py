@@ -13,13 +13,19 @@ from bench.errors import BenchError
 R = TypeVar("R")
 
 
-def in_parts(work: Callable[[Tensor], R], indices: Tensor, size: int) -> list[R]:
+def in_parts(
+    work: Callable[[Tensor], R],
+    indices: Tensor,
+    size: int,
+    halved: Callable[[int], None] | None = None,
+) -> list[R]:
     """Apply `work` to indices in batches of `size`; a batch that does not fit is halved.
 
     Args:
         work: (b,) indices -> result of that batch.
         indices: (N,) int64.
         size: largest batch.
+        halved: told the new size where a batch was halved.
 
     Returns:
         The results in order; none for no indices.
@@ -48,6 +54,8 @@ def in_parts(work: Callable[[Tensor], R], indices: Tensor, size: int) -> list[R]
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         half = (len(batch) + 1) // 2
+        if halved is not None:
+            halved(half)
         waiting[:0] = [batch[:half], batch[half:]]
     return results
 

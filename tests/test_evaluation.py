@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from test_spectrum import numpy_reference
 from torch import nn
 from toy import Constant, job, linear
 
+from bench.attacks.step import GradientStep
 from bench.errors import BenchError
 from bench.evaluation import block_samples, run_block
 from bench.memory import in_parts
@@ -118,6 +121,30 @@ def test_batches_that_do_not_fit_are_halved_and_nothing_is_lost() -> None:
         in_parts(
             lambda some: (_ for _ in ()).throw(RuntimeError("shape mismatch")), torch.arange(2), 2
         )
+
+
+class Narrow(nn.Module):
+    """Has memory for four images at a time while it is attacked."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        if len(images) > 4 and images.requires_grad:
+            raise MemoryError
+        logits: torch.Tensor = self.inner(images)
+        return logits
+
+
+def test_equal_passes_shrink_with_the_batch_where_memory_runs_out() -> None:
+    whole = run_block(job(linear()), "pgd-l2", range(32), keep_deltas=True)
+    step = GradientStep(Narrow(linear()), micro_batch=8, equal_passes=True)
+    block = run_block(replace(job(linear()), step=step), "pgd-l2", range(32), keep_deltas=True)
+    assert step.micro_batch in (2, 3, 4)
+    assert whole.deltas is not None
+    assert block.deltas is not None
+    assert np.allclose(block.deltas, whole.deltas, rtol=0, atol=1e-6)
 
 
 def test_block_holds_whole_batches() -> None:

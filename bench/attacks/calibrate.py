@@ -54,7 +54,6 @@ class StepChoice:
     """Lay the weights of linear layers out once for oneDNN's products (CPU)."""
     micro_batch: int | None = None
     """Images in one pass: small passes stay in the cache and reuse their memory; None: all."""
-
     equal_passes: bool = False
     """Every pass has `micro_batch` images, so that no result depends on the size of the batch."""
 

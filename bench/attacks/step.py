@@ -79,6 +79,11 @@ class GradientStep:
         (gradient,) = torch.autograd.grad(logits, leaf, cotangent(values, labels))
         return values, gradient
 
+    def at_most(self, size: int) -> None:
+        """Put no more than this many images into a pass from now on, for memory ran out."""
+        if self.micro_batch is not None:
+            self.micro_batch = min(self.micro_batch, size)
+
     @torch.no_grad()
     def logits(self, images: Tensor) -> Tensor:
         """Return (B, classes) logits of (B, C, H, W) images in [0, 1]."""
