@@ -262,6 +262,34 @@ def test_calibration_judges_by_the_typical_image(monkeypatch: pytest.MonkeyPatch
     assert calibrate(model, images, LABELS).fold_batchnorm
 
 
+@pytest.mark.parametrize(
+    ("seconds", "fastest"),
+    [
+        # one lucky turn of the plain step does not outweigh that the fold saves a tenth as a rule
+        ({False: [1.0, 0.5, 1.0, 1.0, 1.0], True: [0.9] * 5}, True),
+        # nor one lucky turn of the fold that it saves nothing
+        ({False: [1.0] * 5, True: [1.0, 0.5, 1.0, 1.0, 1.0]}, False),
+        # a machine that slows down slows both: 4 % saved in every turn are found
+        ({False: [1.0, 2, 3, 4, 5], True: [0.96, 1.92, 2.88, 3.84, 4.8]}, True),
+        ({False: [1.0] * 5, True: [0.99] * 5}, False),
+    ],
+)
+def test_calibration_counts_what_is_saved_as_a_rule(
+    seconds: dict[bool, list[float]], fastest: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken = {fold: iter([9.0, *times]) for fold, times in seconds.items()}  # the first warms up
+
+    def timed(step: GradientStep, images: Tensor, labels: Tensor) -> float:
+        return next(taken[isinstance(step.model.norm, nn.Identity)])
+
+    monkeypatch.setattr(calibration, "_timed", timed)
+    monkeypatch.setattr(calibration, "SECONDS", 0.0)
+    choices = [StepChoice(), StepChoice(fold_batchnorm=True)]
+    model = residual(tapped=False)
+    found = calibration._fastest(model, IMAGES, LABELS, choices, 5, calibration.SMALLEST_GAIN)
+    assert found.fold_batchnorm is fastest
+
+
 def test_calibration_prefers_the_plain_step_on_a_tie(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter(range(10**6))
     monkeypatch.setattr(calibration.time, "perf_counter", lambda: float(next(clock)))
