@@ -64,3 +64,24 @@ def test_a_broken_note_is_not_believed(calls: list[int], tmp_path: Path) -> None
     note.write_text('{"speed": "warp"}')
     assert calibration.choose(job(1000), IDS, "a") == CHOICE
     assert len(calls) == 2
+
+
+def test_large_images_have_one_choice_for_all_batches_of_eight_and_more(
+    calls: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for batch in (16, 9, 8):
+        calibration.choose(replace(job(1000), batch_size=batch), IDS, "a")
+    assert calls == [16, 9, 8], "small images: a choice for each batch"
+    monkeypatch.setattr("bench.attacks.calibrate.LARGE", 64)
+    for batch in (16, 9, 8):
+        calibration.choose(replace(job(1000), batch_size=batch), IDS, "b")
+    assert calls == [16, 9, 8, 16]
+
+
+def test_a_choice_of_another_version_is_not_taken(
+    calls: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calibration.choose(job(1000), IDS, "a")
+    monkeypatch.setattr(StepChoice, "describe", lambda self: {"a": 1, "new": False})
+    calibration.choose(job(1000), IDS, "a")
+    assert calls == [16, 16]

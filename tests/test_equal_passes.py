@@ -94,6 +94,20 @@ def test_every_pass_is_full(case) -> None:
     assert step.logits(images[:0]).shape == (0, 10)
 
 
+def test_calibration_times_one_pass(case, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the batch is, so that the question is the same one."""
+    seen: set[int] = set()
+
+    def timed(step: GradientStep, images: Tensor, labels: Tensor) -> float:
+        seen.add(len(images))
+        return 1.0
+
+    monkeypatch.setattr("bench.attacks.calibrate._timed", timed)
+    model, images, labels, _ = case
+    calibrate(model, images, labels)
+    assert seen == {8}
+
+
 def test_small_images_and_small_batches() -> None:
     assert equal_pass(torch.zeros(20, 3, 32, 32)) is None
     assert equal_pass(torch.zeros(20, 3, SIDE, SIDE)) == 8

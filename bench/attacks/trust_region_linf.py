@@ -61,12 +61,8 @@ def _without_region(problem: Problem) -> tuple[Tensor, Tensor, Tensor, Tensor, T
     moves, reachable = fill(size, None, room, from_clean.abs())
     epsilon = moves.amax(1)
     # pixels that hardly matter to the plane stay near x: their sign would be a matter of rounding
-    pace = (
-        side
-        * 2
-        * epsilon
-        / (IDLE / size.shape[1] * total(size)).clamp_min(torch.finfo(b.dtype).tiny)
-    )
+    idle = (IDLE / size.shape[1] * total(size)).clamp_min(torch.finfo(b.dtype).tiny)
+    pace = side * 2 * epsilon / idle
     wanted = problem.x.addcmul(b, column(pace)).clamp_(0, 1).sub_(problem.x0)
     moved = torch.clamp(wanted, -column(epsilon), column(epsilon))
     lost = (from_clean - dot(b, moved)) * side
