@@ -18,18 +18,18 @@ from bench.errors import BenchError
 
 if TYPE_CHECKING:
     from bench import spectrum
-    from bench.api import evaluate
-    from bench.models.load import load_model
-    from bench.training import train
-    from bench.verbs import (
+    from bench.api import (
         check,
         compare,
+        evaluate,
         join,
         leaderboard,
         probe_transfer,
         submit,
         verify,
     )
+    from bench.models.load import load_model
+    from bench.training.train import train
 
 __version__ = "0.1.0"
 __all__ = [
@@ -48,13 +48,21 @@ __all__ = [
     "verify",
 ]
 
-_VERBS = ("check", "compare", "join", "leaderboard", "probe_transfer", "submit", "verify")
+_VERBS = (
+    "check",
+    "compare",
+    "evaluate",
+    "join",
+    "leaderboard",
+    "probe_transfer",
+    "submit",
+    "verify",
+)
 _LAZY = {
-    "evaluate": ("bench.api", "evaluate"),
     "load_model": ("bench.models.load", "load_model"),
     "spectrum": ("bench.spectrum", None),
-    "train": ("bench.training", "train"),
-    **{name: ("bench.verbs", name) for name in _VERBS},
+    "train": ("bench.training.train", "train"),
+    **{name: ("bench.api", name) for name in _VERBS},
 }
 
 

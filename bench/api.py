@@ -1,21 +1,24 @@
-"""The Python calls of the verbs."""
+"""The Python calls of the verbs. Nothing heavy is imported before one of them is used."""
 
 from __future__ import annotations
 
+import getpass
+import secrets
 import tempfile
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.engines.local import Progress, Silent, run
-from bench.planning import Plan, plan
-from bench.request import Request
-from bench.results.earlier import warn_of_changes
-from bench.results.store import read_rows
+from bench.errors import BenchError
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from bench.board.compare import Difference
+    from bench.board.join.join import Joined
+    from bench.run.local import Progress
+    from bench.submissions.check.problems import Problem
+    from bench.submissions.verify.remeasure import Verification
 
 
 def evaluate(
@@ -65,6 +68,11 @@ def evaluate(
     Raises:
         BenchError: the request can't be met; the text says what to do.
     """
+    from dataclasses import replace
+
+    from bench.run.evaluate import evaluate_request
+    from bench.run.request import Request
+
     request = Request(
         model=model,
         dataset=dataset,
@@ -89,25 +97,218 @@ def evaluate(
         return evaluate_request(replace(request, output=Path(folder)), progress)[1]
 
 
-def evaluate_request(
-    request: Request, progress: Progress | None = None
-) -> tuple[Plan, pd.DataFrame]:
-    """Plan and run a request; return the plan and the rows that were asked for.
+def submit(
+    model: str,
+    dataset: str,
+    *,
+    protocol: str = "caro2024",
+    results: str | Path = "results",
+    submissions: str | Path = "submissions",
+) -> list[Path]:
+    """Check a complete result and put its compact form into the folder of submissions.
 
-    Warns (`BenchWarning`) if an earlier result of the model was made with another model.
+    Args:
+        model: its name in the results, `<model>@random` for an untrained control.
+        dataset: name of the data set.
+        protocol: name of the protocol.
+        results: folder that `evaluate` wrote to.
+        submissions: folder of submissions.
+
+    Returns:
+        The files that were written.
+
+    Raises:
+        BenchError: there is no such result, or it does not pass the checks.
     """
-    planned = plan(request)
-    planned.store.check(planned.identity, request.overwrite)
-    warn_of_changes(planned.metadata, request.output, planned.store.path)
-    run(planned, progress or Silent())
-    return planned, rows_of(planned)
+    from bench.submissions.submit import submit as submit_file
+
+    source = Path(results) / protocol / dataset / f"{model}.parquet"
+    written, problems = submit_file(source, Path(submissions))
+    if problems:
+        raise BenchError("; ".join(str(problem) for problem in problems))
+    return written
 
 
-def rows_of(planned: Plan) -> pd.DataFrame:
-    """Return the rows of a finished plan: its attacks and its samples only."""
-    table = read_rows(planned.store.path).to_pandas()
-    for name in ("protocol", "protocol_hash", "model", "dataset", "attack"):
-        table[name] = table[name].astype(str)
-    wanted = table["attack"].isin(planned.attacks) & table["sample_id"].isin(planned.sample_ids)
-    rows: pd.DataFrame = table[wanted].reset_index(drop=True)
-    return rows
+def check(paths: Sequence[str | Path] = ("submissions",)) -> list[Problem]:
+    """Return every problem of the submissions in files or folders; nothing in them is run."""
+    from bench.submissions.check.check import group
+    from bench.submissions.check.places import collect
+    from bench.submissions.check.sandbox import check_apart
+
+    places, problems = collect([Path(path) for path in paths])
+    for found in check_apart(group(places)):
+        problems += found
+    return problems
+
+
+def verify(
+    path: str | Path,
+    *,
+    samples: int = 16,
+    secret: str | None = None,
+    who: str | None = None,
+    weights: str | Path = "default",
+    data: str | None = None,
+    data_dir: str | Path | None = None,
+    device: str = "auto",
+    trust: bool = False,
+    offline: bool = False,
+) -> Verification:
+    """Measure a random choice of a submission's rows again and compare; writes no record.
+
+    Args:
+        path: the submission.
+        samples: how many rows.
+        secret: with the file's hash it chooses the rows; None: a fresh one.
+        who: name for the record; None: the user's.
+        weights: "default" or a file.
+        data: as in `evaluate`.
+        data_dir: as in `evaluate`.
+        device: as in `evaluate`.
+        trust: as in `evaluate`.
+        offline: as in `evaluate`.
+
+    Raises:
+        BenchError: not a submission, or its weights or images are not at hand.
+    """
+    from bench.run.request import Request
+    from bench.submissions.verify.remeasure import verify as measure_again
+
+    with tempfile.TemporaryDirectory(prefix="bench-verify-") as folder:
+        request = Request(
+            model="",
+            weights=weights,
+            trust=trust,
+            data=data,
+            data_dir=None if data_dir is None else Path(data_dir),
+            device=device,
+            output=Path(folder),
+            offline=offline,
+        )
+        chosen = secret or secrets.token_hex(16)
+        return measure_again(Path(path), samples, chosen, who or getpass.getuser(), request)
+
+
+def compare(
+    first: str, second: str, *, folders: Sequence[str | Path] = ("results", "submissions")
+) -> list[Difference]:
+    """Return the paired differences of two models, first minus second, with intervals.
+
+    Args:
+        first: a model's name, or a result file.
+        second: another one.
+        folders: where names are looked for, in this order.
+
+    Raises:
+        BenchError: one of them is not there, or they are not comparable.
+    """
+    from bench.board.compare import compare as differences
+    from bench.board.compare import open_pair, resolve
+
+    places = [Path(folder) for folder in folders]
+    return differences(*open_pair(resolve(first, places), resolve(second, places)))
+
+
+def join(
+    tables: str | Path | Sequence[str | Path],
+    *,
+    metric: str = "rfc",
+    attack: str | None = None,
+    dataset: str | None = None,
+    protocol: str | None = None,
+    key: str = "model",
+    columns: Sequence[str] = (),
+    carry: bool = True,
+    submissions: str | Path = "submissions",
+) -> list[Joined]:
+    """Join public numbers to the board's by model name, with rank correlations.
+
+    Args:
+        tables: CSV files with a column of model names, such as timm's result tables.
+        metric: the column of the board that is correlated with every joined column of numbers.
+        attack: whose; None: the protocol's primary one.
+        dataset: only tables of the board of this data set.
+        protocol: only tables of the board of this protocol.
+        key: the column of model names.
+        columns: which other columns to take; none: all.
+        carry: let the intervals carry each model's own uncertainty over samples as well.
+        submissions: folder of submissions.
+
+    Returns:
+        One for each table of the board (data set, protocol hash, input size): who was matched
+        how, and `correlations`, column -> n, Spearman's rho and Kendall's tau-b with intervals.
+
+    Raises:
+        BenchError: a file is not such a table, or it names no model of the board.
+    """
+    from bench.board.build import build
+    from bench.board.join.join import choose
+    from bench.board.join.join import join as join_tables
+    from bench.board.join.table import read_tables
+
+    paths = [tables] if isinstance(tables, str | Path) else tables
+    external = read_tables([Path(path) for path in paths], key, columns)
+    board = choose(build(Path(submissions)), dataset, protocol)
+    return join_tables(board, external, metric, attack, carry)
+
+
+def leaderboard(
+    submissions: str | Path = "submissions",
+    output: str | Path = "leaderboard",
+    *,
+    figures: bool = True,
+) -> list[str]:
+    """Make the leaderboard from submissions and return which of its files changed.
+
+    Args:
+        submissions: folder of submissions.
+        output: folder of the board.
+        figures: draw the figures too.
+
+    Raises:
+        BenchError: the folder of submissions is not there.
+    """
+    from bench.board.build import build
+    from bench.board.write import render, write
+
+    folder = Path(output)
+    return write(render(build(Path(submissions)), folder, figures), folder)
+
+
+def probe_transfer(
+    model: str,
+    dataset: str | None = None,
+    *,
+    input_size: tuple[int, int] | None = None,
+    seed: int = 0,
+    output: str | Path | None = "results",
+) -> pd.DataFrame:
+    """Measure the frequency response of a model's evaluation transform; no weights are needed.
+
+    Args:
+        model: entry name, timm `arch.tag`, or the path of an entry's TOML file.
+        dataset: must be the entry's, if given.
+        input_size: (width, height) of the images that go in, pixels; None: 500 x 375 where the
+            data set's images pass a transform, else as they are stored.
+        seed: of the sinusoids' phases and the noise.
+        output: folder of the results; None: keep nothing on disk.
+
+    Returns:
+        One row per sinusoid and per ring of white noise: the columns of
+        `results/probes/<dataset>/<model>.transfer.parquet` (`bench.results.probes.TRANSFER`).
+
+    Raises:
+        BenchError: unknown model, or a size that makes no sense.
+    """
+    from bench.files import ensure_writable
+    from bench.probes.run import plan_transfer, rows, run_transfer, write
+    from bench.results.probes import TRANSFER, table
+
+    plan = plan_transfer(model, dataset, input_size, seed)
+    if output is not None:
+        ensure_writable(Path(output))
+    found = run_transfer(plan)
+    if output is not None:
+        write(found, Path(output))
+    result: pd.DataFrame = table(rows(found), TRANSFER).to_pandas()
+    return result.astype({"aliased": "boolean"})

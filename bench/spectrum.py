@@ -11,14 +11,14 @@ Source: Caro et al. 2024 and its supplement, section 2 (kappa); definitions in R
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
 
 import torch
 from torch import Tensor
 
-BINS = 64
-"""Number of radial bins over r in [0, sqrt 2]."""
+from bench import grid
+from bench.grid import BINS
 
 _ROUNDING = 1e-28
 
@@ -51,31 +51,14 @@ class Grid:
 
 @lru_cache(maxsize=16)
 def frequency_grid(height: int, width: int, device: str = "cpu") -> Grid:
-    """Return the frequency grid of an image size.
+    """Return the frequency grid of an image size as tensors; masks are float64."""
+    found = grid.frequency_grid(height, width)
 
-    Radii are compared as integers, (kx H)^2 + (ky W)^2, so that no rounding moves a
-    frequency over a threshold or a bin's edge.
-    """
-    ky = torch.fft.fftfreq(height, 1 / height).round().to(torch.int64)[:, None]
-    kx = torch.fft.fftfreq(width, 1 / width).round().to(torch.int64)[None, :]
-    key = ((kx * height) ** 2 + (ky * width) ** 2).reshape(-1)
-    pixels = height * width
-    distinct, index = torch.unique(key, return_inverse=True)
-    # r = 2 sqrt(key) / (H W); its bin is floor(64 r / sqrt 2) = isqrt(8192 key / (H W)^2)
-    bins = [min(BINS - 1, math.isqrt(8192 * k // pixels**2)) for k in distinct.tolist()]
-    angle = torch.atan2((ky.abs() / height).double(), (kx.abs() / width).double())
-    near = torch.minimum(angle, math.pi / 2 - angle) <= math.pi / 8
-    outside = (8 * ky.abs() > height) | (8 * kx.abs() > width)
-    radii = 2.0 * distinct.double().sqrt() / pixels
-    return Grid(
-        radius=radii[index].to(device),
-        radius_index=index.to(device),
-        radii=radii.to(device),
-        bin=torch.tensor(bins)[index].to(device),
-        high=(16 * key > pixels**2).double().to(device),
-        outside_box=outside.reshape(-1).double().to(device),
-        near_axis=(near.reshape(-1) & (key > 0)).double().to(device),
-    )
+    def tensor(name: str) -> Tensor:
+        values = torch.from_numpy(getattr(found, name).copy()).to(device)
+        return values.double() if values.dtype == torch.bool else values
+
+    return Grid(*(tensor(field.name) for field in fields(Grid)))
 
 
 def power_spectrum(delta: Tensor) -> Tensor:
@@ -130,22 +113,22 @@ def spectral_metrics(delta: Tensor, power: Tensor | None = None) -> dict[str, Te
         ValueError: delta does not have four dimensions, or is empty.
     """
     power = power_spectrum(delta) if power is None else power
-    grid = frequency_grid(delta.shape[2], delta.shape[3], str(delta.device))
+    where = frequency_grid(delta.shape[2], delta.shape[3], str(delta.device))
     flat = power.flatten(1)
     p = normalised_power(power).flatten(1)
     total = flat.sum(dim=1)
     missing = p.sum(dim=1, keepdim=True).isnan()
-    radial = torch.where(missing, torch.nan, _sum_by(p, grid.bin, BINS))
+    radial = torch.where(missing, torch.nan, _sum_by(p, where.bin, BINS))
     return {
-        "rfc": p @ grid.radius,
-        "hfe": p @ grid.high,
-        "f50": half_power_radius(p, grid),
-        "kappa_high": ((flat @ grid.outside_box) / total).sqrt(),
+        "rfc": p @ where.radius,
+        "hfe": p @ where.high,
+        "f50": half_power_radius(p, where),
+        "kappa_high": ((flat @ where.outside_box) / total).sqrt(),
         "dc_share": flat[:, 0] / total,
-        "axis_share": p @ grid.near_axis,
+        "axis_share": p @ where.near_axis,
         "entropy": torch.special.entr(p).sum(dim=1) / math.log(max(p.shape[1] - 1, 2)),
         "radial_energy": radial,
-        "log_luma_profile": log_luma_profile(delta, grid),
+        "log_luma_profile": log_luma_profile(delta, where),
     }
 
 
@@ -188,17 +171,6 @@ def log_luma_profile(delta: Tensor, grid: Grid) -> Tensor:
     counts = torch.bincount(grid.bin, minlength=BINS).double()
     zero = (delta == 0).flatten(1).all(dim=1, keepdim=True)
     return torch.where(zero, torch.nan, sums / torch.where(counts > 0, counts, torch.nan))
-
-
-def white_noise(height: int, width: int) -> dict[str, float]:
-    """Return the exact expected `rfc`, `hfe` and `axis_share` of white noise of a size."""
-    grid = frequency_grid(height, width)
-    count = height * width - 1
-    return {
-        "rfc": float(grid.radius.sum() / count),
-        "hfe": float(grid.high.sum() / count),
-        "axis_share": float(grid.near_axis.sum() / count),
-    }
 
 
 def mean_map(p: Tensor, side: int = 64) -> Tensor:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bench.entries import AttackSpec
+from bench.entries.attacks import AttackSpec
 
 with warnings.catch_warnings():
     # foolbox 3.3.4 imports from a name that scipy deprecates

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import registry
+from bench.entries import registry
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

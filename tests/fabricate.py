@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import PIL.Image
 
-from bench import registry
-from bench.entries import DatasetEntry, Fingerprints
+from bench.entries import registry
+from bench.entries.dataset import DatasetEntry, Fingerprints
 
 Pixels = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int64]

@@ -11,8 +11,8 @@ import numpy.typing as npt
 from conftest import REPOSITORY
 from fabricate import cell_bytes
 
-from bench import registry
-from bench.entries import DatasetEntry
+from bench.entries import registry
+from bench.entries.dataset import DatasetEntry
 
 VIT, RESNET = "test_vit.r160_in1k", "test_resnet.r160_in1k"
 """timm's own test models: some 0.4 million parameters, 160 pixels."""

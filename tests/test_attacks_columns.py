@@ -5,11 +5,11 @@ import torch
 from attack_cases import frozen
 from torch import Tensor, nn
 
-from bench.attacks import calibrate as calibration
-from bench.attacks.calibrate import StepChoice, calibrate, prepare
-from bench.attacks.columns import column_gradient, narrow
-from bench.attacks.step import GradientStep, margin_cotangent
-from bench.models.layers import CircularConv2d
+from bench.models.layers.layers import CircularConv2d
+from bench.steps import calibrate as calibration
+from bench.steps.calibrate import StepChoice, calibrate, prepare
+from bench.steps.columns import column_gradient, narrow
+from bench.steps.step import GradientStep, margin_cotangent
 
 
 def circular(channels: int, kernel: tuple[int, int], size: tuple[int, int]) -> CircularConv2d:

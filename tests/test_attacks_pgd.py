@@ -7,7 +7,7 @@ from torch import nn
 
 from bench.attacks.pgd import TINY
 from bench.attacks.table import build
-from bench.entries import AttackSpec
+from bench.entries.attacks import AttackSpec
 from bench.errors import BenchError
 
 NAMES = {"linf": "LinfPGD", "l2": "L2PGD", "l1": "L1PGD"}

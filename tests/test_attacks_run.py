@@ -20,9 +20,9 @@ from torch import Tensor, nn
 from bench.attacks import table
 from bench.attacks.base import Attack
 from bench.attacks.run import attack_batch
-from bench.attacks.step import GradientStep
 from bench.attacks.table import build
 from bench.errors import BenchError
+from bench.steps.step import GradientStep
 
 NET = small_net()
 IMAGES = random_images(12)

@@ -8,15 +8,15 @@ from attack_cases import frozen, pgd, predict, random_images, small_net
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bench.attacks import calibrate as calibration
 from bench.attacks.base import logit_margin
-from bench.attacks.calibrate import StepChoice, calibrate, prepare
-from bench.attacks.fold import fold_batchnorm
-from bench.attacks.pack import pack_linear
-from bench.attacks.step import GradientStep, cross_entropy_cotangent, margin_cotangent
 from bench.attacks.table import build
-from bench.entries import Net
+from bench.entries.model import Net
 from bench.models.nets import build_net
+from bench.steps import calibrate as calibration
+from bench.steps.calibrate import StepChoice, calibrate, prepare
+from bench.steps.fold import fold_batchnorm
+from bench.steps.pack import pack_linear
+from bench.steps.step import GradientStep, cross_entropy_cotangent, margin_cotangent
 
 IMAGES = random_images(13, channels=3)
 LABELS = torch.arange(13) % 10

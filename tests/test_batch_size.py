@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench import batch_size
-from bench.batch_size import automatic_batch, free_memory, useful_batch
+from bench.run import batch_size
+from bench.run.batch_size import automatic_batch, free_memory, useful_batch
 
 MIB = 2**20
 

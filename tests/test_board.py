@@ -14,13 +14,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from bench.board import flags, groups, markdown, rules, text
+from bench.board import flags, groups, markdown, text
 from bench.board.build import Board, build
 from bench.board.spectra import profiles, rings
 from bench.cli.leaderboard import leaderboard
 from bench.errors import BenchError
 from bench.results import schema
-from bench.stats import Interval
+from bench.stats.intervals import Interval
 
 
 @pytest.fixture(scope="module")
@@ -234,19 +234,6 @@ def test_groups_average_models_with_t_intervals(board: Board) -> None:
     }
 
 
-def test_white_noise_has_its_exact_rfc() -> None:
-    # science: .7669, .7665, .7652
-    for size, value in ((28, 0.7669), (32, 0.7665), (224, 0.7652)):
-        assert rules.white_rfc(size, size) == pytest.approx(value, abs=5e-5)
-
-
-def test_bins_are_those_of_the_spectrum() -> None:
-    from bench.spectrum import frequency_grid
-
-    for size in (28, 32, 64):
-        assert (rules.frequency_bins(size, size) == frequency_grid(size, size).bin.numpy()).all()
-
-
 def test_a_white_profile_is_1_on_every_ring(board: Board) -> None:
     submission = board.tables[0].unranked[0].model.submission
     assert submission.name.endswith("fully-connected-relu@random")
@@ -370,7 +357,7 @@ def test_a_strangers_files_are_left_alone(tmp_path: Path, submissions: Path) -> 
 
 
 def test_a_verification_is_shown_for_the_very_file_only(tmp_path: Path) -> None:
-    from bench.board.load import file_sha256
+    from bench.results.read import file_sha256
 
     path = cases.write(tmp_path, cases.CASES[0])
     record = {

@@ -15,10 +15,10 @@ from conftest import MODEL
 import bench
 from bench.board.build import build
 from bench.board.csv_file import csv_text
-from bench.board.load import Submission
 from bench.board.markdown import page
 from bench.board.page import page as html
-from bench.board.rules import rules
+from bench.entries.rules import rules
+from bench.results.read import Submission
 
 IMAGENET = {"input_size": [3, 224, 224], "interpolation": "bicubic", "crop_pct": 0.9}
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bench.board import ranking
-from bench.resampling import resample_counts
+from bench.stats import ranks as ranking
+from bench.stats.bootstrap import resample_counts
 
 
 def test_rank_intervals_and_groups_by_hand() -> None:

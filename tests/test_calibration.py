@@ -7,9 +7,9 @@ import pytest
 import toy
 from torch import Tensor, nn
 
-from bench import calibration
-from bench.attacks.calibrate import StepChoice
-from bench.job import Job
+from bench.measure.job import Job
+from bench.run import pace as calibration
+from bench.steps.calibrate import StepChoice
 
 CHOICE = StepChoice(micro_batch=4)
 
@@ -72,7 +72,7 @@ def test_large_images_have_one_choice_for_all_batches_of_eight_and_more(
     for batch in (16, 9, 8):
         calibration.choose(replace(job(1000), batch_size=batch), IDS, "a")
     assert calls == [16, 9, 8], "small images: a choice for each batch"
-    monkeypatch.setattr("bench.attacks.calibrate.LARGE", 64)
+    monkeypatch.setattr("bench.steps.calibrate.LARGE", 64)
     for batch in (16, 9, 8):
         calibration.choose(replace(job(1000), batch_size=batch), IDS, "b")
     assert calls == [16, 9, 8, 16]

@@ -18,9 +18,9 @@ import pytest
 from bench.cli.check import check as check_command
 from bench.errors import BenchError
 from bench.results import schema
-from bench.submissions.check import check_submission, group
-from bench.submissions.places import collect
-from bench.submissions.sandbox import check_apart
+from bench.submissions.check.check import check_submission, group
+from bench.submissions.check.places import collect
+from bench.submissions.check.sandbox import check_apart
 from bench.submissions.submit import submit
 
 CASE = cases.Case("fashionmnist-full-conv-relu")
@@ -308,11 +308,12 @@ def test_checking_and_the_board_import_no_torch() -> None:
     script = (
         "import sys\n"
         "import bench.cli.check, bench.cli.submit, bench.cli.leaderboard, bench.cli.compare\n"
-        "import bench.submissions.sandbox, bench.submissions.check, bench.submissions.submit\n"
-        "import bench.board.write, bench.board.build, bench.submissions.compare\n"
+        "import bench.submissions.check.sandbox, bench.submissions.check.check\n"
+        "import bench.submissions.submit\n"
+        "import bench.board.write, bench.board.build, bench.board.compare\n"
         "heavy = {'torch', 'timm', 'foolbox', 'datasets', 'torchvision'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
-        "import bench.submissions.remeasure\n"
+        "import bench.submissions.verify.remeasure\n"
         "assert 'torch' in sys.modules, 'this test could not fail'\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True)

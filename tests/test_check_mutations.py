@@ -18,8 +18,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from bench.results import schema
-from bench.submissions.check import check_submission, group
-from bench.submissions.places import collect
+from bench.submissions.check.check import check_submission, group
+from bench.submissions.check.places import collect
 
 CASE = cases.Case("fashionmnist-fully-connected-relu", success=0.97)
 Columns = dict[str, np.ndarray]

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 import bench
-from bench import registry
 from bench.data.base import load_batch
 from bench.data.load import load_images
+from bench.entries import registry
 from bench.models.checkpoint import read_checkpoint, write_checkpoint
 
 ENTRIES = [

@@ -13,10 +13,10 @@ import torch
 from conftest import MODEL, REPOSITORY
 
 import bench
-from bench import registry
 from bench.cli.main import call
 from bench.data.base import load_batch
 from bench.data.load import load_images
+from bench.entries import registry
 from bench.results.accuracy import Stated, accuracy_of, stated_accuracy
 
 REGISTRY = REPOSITORY / "registry"

@@ -242,7 +242,7 @@ def test_clean_accuracy_is_that_of_the_entry(
     run = ["eval", "-m", MODEL, "-a", "clean", "--data-dir", data, "-o", tmp_path]
     assert call([str(a) for a in run]) == 0
     out, _ = capsys.readouterr()
-    from bench import registry
+    from bench.entries import registry
 
     weights = registry.model(MODEL).weights
     assert weights is not None

@@ -17,8 +17,8 @@ from fabricate import (
     write_cifar,
 )
 
-from bench import registry
 from bench.data.load import load_images
+from bench.entries import registry
 from bench.errors import BenchError
 
 NAMES = {"cifar10": False, "cifar100": True}

@@ -10,10 +10,10 @@ import PIL.Image
 import pytest
 from fabricate import cell_bytes, made_up, write_tree
 
-from bench import registry
 from bench.data.base import fingerprint, positions_of
 from bench.data.check import check_readable
 from bench.data.load import load_images
+from bench.entries import registry
 from bench.errors import BenchError
 
 OWN = {"classes": ("zebra", "ant", "mole"), "layouts": ("folder",), "test_count": 6}

@@ -15,11 +15,11 @@ import pytest
 from fabricate import cell_bytes, made_up, write_hub_parquet
 from fake_hub import serve
 
-from bench import registry
-from bench.data import hub_cache
 from bench.data.arrays import ArrayImages, array_images
 from bench.data.base import fingerprint
+from bench.data.hub import hub_cache
 from bench.data.load import load_images
+from bench.entries import registry
 from bench.errors import BenchError
 
 REVISION = registry.dataset("cifar10").hub.revision
@@ -159,7 +159,7 @@ def test_offline_and_unreachable_are_one_clear_line(cache, monkeypatch):
 CLIENT = """
 import json, sys
 from fabricate import made_up
-from bench import registry
+from bench.entries import registry
 from bench.data.base import fingerprint
 from bench.data.load import load_images
 from bench.errors import BenchError

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from fabricate import any_images, cell_bytes, write_archive
 
-from bench import registry
 from bench.data.base import fingerprint
 from bench.data.check import check_fingerprint, labels_fingerprint
 from bench.data.load import load_images
+from bench.entries import registry
 from bench.errors import BenchError
 
 TRUTH = "ILSVRC2012_validation_ground_truth.txt"

@@ -12,12 +12,12 @@ import torch
 from fabricate import made_up, write_idx
 from pydantic import ValidationError
 
-from bench import registry
 from bench.data import embedded
 from bench.data.base import Images, fingerprint, load_batch, positions_of
 from bench.data.check import check_images
 from bench.data.load import load_images
-from bench.entries import DatasetEntry
+from bench.entries import registry
+from bench.entries.dataset import DatasetEntry
 from bench.errors import BenchError
 
 WITH_SAMPLES = ["mnist", "fashionmnist", "cifar10", "cifar100", "imagenet"]
@@ -196,9 +196,9 @@ def test_reading_data_imports_nothing_heavy():
     code = """
 import sys
 from pathlib import Path
-from bench import registry
+from bench.entries import registry
 from bench.data.load import load_images
-from bench.entries import DatasetEntry
+from bench.entries.dataset import DatasetEntry
 entry = registry.dataset("fashionmnist")
 for data in ("embedded", "samples"):
     load_images(entry, "test", data=data, registry_dir=registry.registry_dir())

@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 from fabricate import cell_bytes, made_up, write_hub_parquet
 
-from bench import registry
 from bench.data.arrays import array_images
 from bench.data.base import fingerprint
 from bench.data.load import load_images
+from bench.entries import registry
 from bench.errors import BenchError
 
 

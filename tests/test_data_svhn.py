@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from fabricate import made_up
 
-from bench import registry
 from bench.data.load import load_images
+from bench.entries import registry
 from bench.errors import BenchError
 
 

@@ -6,9 +6,9 @@ from attack_cases import brendel_bethge, frozen, pgd
 from torch import Tensor, nn
 
 from bench.attacks.base import total
-from bench.attacks.calibrate import StepChoice, calibrate, equal_pass, prepare
-from bench.attacks.step import GradientStep, margin_cotangent
 from bench.attacks.table import build
+from bench.steps.calibrate import StepChoice, calibrate, equal_pass, prepare
+from bench.steps.step import GradientStep, margin_cotangent
 
 SIDE = 128
 
@@ -102,7 +102,7 @@ def test_calibration_times_one_pass(case, monkeypatch: pytest.MonkeyPatch) -> No
         seen.add(len(images))
         return 1.0
 
-    monkeypatch.setattr("bench.attacks.calibrate._timed", timed)
+    monkeypatch.setattr("bench.steps.calibrate._timed", timed)
     model, images, labels, _ = case
     calibrate(model, images, labels)
     assert seen == {8}

@@ -19,7 +19,7 @@ from conftest import MODEL
 from test_spectrum import numpy_reference
 
 import bench
-from bench import registry
+from bench.entries import registry
 from bench.errors import BenchError
 
 ATTACKS = ["pgd-linf", "pgd-l2", "pgd-l1", "bb-linf", "bb-l2"]
@@ -162,7 +162,7 @@ def test_a_second_run_reuses_the_first(
         raise AssertionError("a block was run again")
 
     before = result(full).stat().st_mtime_ns
-    monkeypatch.setattr("bench.engines.local.run_block", never)
+    monkeypatch.setattr("bench.run.local.run_block", never)
     rows = evaluate(full, batch_size=16)
     assert len(rows) == 5 * 48
     assert result(full).stat().st_mtime_ns == before

@@ -11,10 +11,10 @@ from test_spectrum import numpy_reference
 from torch import nn
 from toy import Constant, job, linear
 
-from bench.attacks.step import GradientStep
 from bench.errors import BenchError
-from bench.evaluation import block_samples, run_block
-from bench.memory import in_parts
+from bench.measure.block import block_samples, run_block
+from bench.measure.memory import in_parts
+from bench.steps.step import GradientStep
 
 
 def test_columns_agree_with_numpy_on_the_stored_perturbations() -> None:

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import bench
-from bench import registry
+from bench.entries import registry
 from bench.models.checkpoint import write_checkpoint
 
 NAME = "tf_efficientnet_lite0.in1k"
@@ -50,8 +50,8 @@ def test_eighteen_of_twenty_samples_are_right_and_logits_are_timms(
 ) -> None:
     import timm
 
-    from bench.clean import evaluate_clean
-    from bench.request import Request
+    from bench.run.clean import evaluate_clean
+    from bench.run.request import Request
 
     rows = evaluate_clean(
         Request(model=NAME, weights=weights, data="samples", output=tmp_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -50,46 +51,61 @@ def test_this_test_sees_a_heavy_import() -> None:
     assert loaded("import pyarrow", HEAVY + TABLES) == ["pyarrow"]
 
 
-# from the bottom to the top: a part imports only what stands before it
-LAYERS = [
-    "errors", "entries", "registry", "spectrum", "metrics", "memory", "machine",
-    "resampling", "stats",
-    "results", "data", "models", "attacks", "batch_size", "job", "rows", "evaluation",
-    "calibration", "request", "description", "planning", "cost", "engines", "clean", "training",
-    "api", "board", "submissions", "probes", "verbs", "cli",
-]  # fmt: skip
+def rooms() -> list[str]:
+    """Return the rooms of the house from the ground up, as README's table lists them."""
+    text = (REPOSITORY / "README.md").read_text()
+    table = text[text.index("| room | holds |") :].split("\n\n")[0]
+    return [
+        name
+        for line in table.splitlines()[2:]
+        for name in re.findall(r"`(\w+)", line.split("|")[1])
+    ]
 
 
-def runtime_imports(path: Path) -> set[str]:
-    """Return the bench modules that a file imports, outside of TYPE_CHECKING blocks."""
-    tree = ast.parse(path.read_text())
-    for node in ast.walk(tree):
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
-            node.body = [ast.Pass()]
+def imports(path: Path) -> set[str]:
+    """Return the rooms that a file imports from, in functions and for type checkers too."""
     names: set[str] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("bench"):
-            module = node.module.removeprefix("bench").lstrip(".")
-            names |= {f"{module}.{a.name}".lstrip(".") for a in node.names}
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            if node.module == "bench":
+                names |= {alias.name for alias in node.names}
+            elif node.module.startswith("bench."):
+                names.add(node.module.split(".")[1])
         elif isinstance(node, ast.Import):
-            names |= {
-                a.name.removeprefix("bench.") for a in node.names if a.name.startswith("bench.")
-            }
+            names |= {a.name.split(".")[1] for a in node.names if a.name.startswith("bench.")}
     return names
 
 
+def room_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
+def upward(path: Path, order: list[str]) -> list[str]:
+    """Return which of a file's imports go to a room that stands above its own."""
+    allowed = order[: order.index(room_of(path)) + 1]
+    return [
+        f"{path.relative_to(PACKAGE)} imports bench.{name}"
+        for name in sorted(imports(path))
+        if name not in allowed and not name.startswith("_")
+    ]
+
+
+FILES = [p for p in sorted(PACKAGE.rglob("*.py")) if not room_of(p).startswith("_")]
+
+
+def test_readme_lists_every_room() -> None:
+    assert sorted(rooms()) == sorted({room_of(path) for path in FILES})
+
+
 def test_nothing_imports_upward() -> None:
-    wrong = []
-    for path in sorted(PACKAGE.rglob("*.py")):
-        part = path.relative_to(PACKAGE).with_suffix("").parts[0]
-        if part.startswith("__"):
-            continue
-        allowed = LAYERS[: LAYERS.index(part) + 1]
-        for name in runtime_imports(path):
-            first = name.split(".")[0]
-            if first not in allowed and not first.startswith("__"):
-                wrong.append(f"{path.relative_to(REPOSITORY)} imports bench.{name}")
-    assert wrong == []
+    order = rooms()
+    assert [line for path in FILES for line in upward(path, order)] == []
+
+
+def test_an_upward_import_is_seen() -> None:
+    order = rooms()
+    order.remove("errors")
+    assert upward(PACKAGE / "files.py", [*order, "errors"]) == ["files.py imports bench.errors"]
 
 
 HOMES = {  # third-party package -> where in bench/ it may be imported

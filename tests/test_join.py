@@ -13,12 +13,12 @@ import scipy.stats
 from test_imports import HEAVY, loaded
 
 import bench
-from bench.board.join.correlation import Correlation, kendall_closed, rank_correlations
 from bench.board.join.match import Known, known, match
 from bench.board.join.table import read_table
 from bench.cli.main import call
 from bench.errors import BenchError
-from bench.resampling import resample_counts
+from bench.stats.bootstrap import resample_counts
+from bench.stats.correlation import Correlation, kendall_closed, rank_correlations
 
 # ---------------------------------------------------------------- correlations
 

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bench.entries import Net
-from bench.models import fourier_basis, frequency
-from bench.models.layers import CircularConv2d, LocallyConnected2d, Readout
+from bench.entries.model import Net
+from bench.models.layers import circular as frequency
+from bench.models.layers import fourier_basis
+from bench.models.layers.layers import CircularConv2d, LocallyConnected2d, Readout
 from bench.models.nets import build_net
 
 TOLERANCE = 1e-5

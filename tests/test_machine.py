@@ -6,12 +6,12 @@ import sys
 import pytest
 import torch
 
-from bench.machine import SMALL_WORK, threads_for
+from bench.run.machine import SMALL_WORK, threads_for
 
 PROGRAM = """
 import resource, sys
 import torch
-from bench.machine import keep_freed_memory
+from bench.run.machine import keep_freed_memory
 if sys.argv[1] == "keep" and not keep_freed_memory():
     print("none"); raise SystemExit
 def faults():

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from bench.entries import Family, Net
+from bench.entries.model import Family, Net
 from bench.errors import BenchError
 from bench.models.nets import PaperNet, build_net
 

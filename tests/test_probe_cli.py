@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 
 import bench
-from bench import registry
 from bench.cli.main import call
-from bench.entries import ModelEntry
+from bench.entries import registry
+from bench.entries.model import ModelEntry
 from bench.errors import BenchError
 from bench.models import preprocessing
 from bench.results.probes import TRANSFER, read

@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from bench import registry
-from bench.entries import AttackSpec, DatasetEntry, ModelEntry, Protocol
+from bench.entries import registry
+from bench.entries.attacks import AttackSpec
+from bench.entries.dataset import DatasetEntry
+from bench.entries.model import ModelEntry
+from bench.entries.protocol import Protocol
 from bench.errors import BenchError
 
 HASH = "01a417d358c09f7367d5d2228956cfa3cc91950026d458ab1eb5eeec970c1151"

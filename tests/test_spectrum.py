@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
+from bench.grid import white_noise
 from bench.spectrum import (
     frequency_grid,
     mean_map,
     normalised_power,
     power_spectrum,
     spectral_metrics,
-    white_noise,
 )
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bench import resampling, stats
+from bench.stats import bootstrap as resampling
+from bench.stats import intervals as stats
 
 
 def test_counts_resample_the_ids() -> None:

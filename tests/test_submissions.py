@@ -12,15 +12,15 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
+from bench.board.compare import compare, open_pair, resolve
 from bench.cli.compare import compare as compare_command
 from bench.cli.submit import submit as submit_command
 from bench.cli.verify import verify as verify_command
 from bench.errors import BenchError
 from bench.results import schema
 from bench.results.store import read_metadata
-from bench.submissions.check import check_submission, group
-from bench.submissions.compare import compare, open_pair, resolve
-from bench.submissions.places import MAX_BYTES, collect
+from bench.submissions.check.check import check_submission, group
+from bench.submissions.check.places import MAX_BYTES, collect
 from bench.submissions.submit import submit
 
 FIRST, SECOND = cases.CASES[2], cases.CASES[5]

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pytest
 
-from bench.submissions.verify import (
+from bench.submissions.verify.judge import (
     Look,
     Values,
     agree,

@@ -16,9 +16,9 @@ import pytest
 import typer.main
 from conftest import REPOSITORY, shorten
 
-from bench import registry
 from bench.cli.main import app
-from bench.entries import ModelEntry
+from bench.entries import registry
+from bench.entries.model import ModelEntry
 
 PAGE = REPOSITORY / "submissions" / "README.md"
 PLACE = "submissions/caro2024/fashionmnist"
@@ -147,8 +147,8 @@ def test_every_command_of_the_page_exists(line: str) -> None:
 
 
 def test_its_numbers_are_the_codes() -> None:
-    from bench.submissions.places import MAX_BYTES
-    from bench.submissions.verify import NORM_TOLERANCE, RFC_TOLERANCE, power
+    from bench.submissions.check.places import MAX_BYTES
+    from bench.submissions.verify.judge import NORM_TOLERANCE, RFC_TOLERANCE, power
 
     text = PAGE.read_text()
     for share, shown in ((0.01, ".149"), (0.05, ".560"), (0.25, ".990")):

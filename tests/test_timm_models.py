@@ -25,10 +25,10 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 import bench
-from bench import registry
 from bench.cli.main import call
 from bench.data.base import load_batch
 from bench.data.load import load_images
+from bench.entries import registry
 from bench.errors import BenchError
 from bench.models.checkpoint import load_weights, read_checkpoint, write_checkpoint
 from bench.models.load import load

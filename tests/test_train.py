@@ -20,15 +20,15 @@ from safetensors import safe_open
 from torch import nn
 from torch.nn import functional as F
 
-from bench.entries import Family, Net, Recipe
+from bench.entries.model import Family, Net, Recipe
 from bench.errors import BenchError
 from bench.models.checkpoint import load_weights, read_checkpoint, write_checkpoint
-from bench.models.curves import EpochRow
-from bench.models.job import Job, Split
 from bench.models.nets import build_net
-from bench.models.train import Reporter, train
-from bench.training import Announcer
-from bench.training import train as train_entries
+from bench.training.curves import EpochRow
+from bench.training.job import Job, Split
+from bench.training.loop import Reporter, train
+from bench.training.train import Announcer
+from bench.training.train import train as train_entries
 
 SIDE, CLASSES = 8, 4
 
@@ -168,7 +168,7 @@ def test_every_epoch_takes_every_image_once_in_an_order_of_its_own(
 KILLED = """
 import sys, time
 from pathlib import Path
-from bench.training import Announcer, train
+from bench.training.train import Announcer, train
 
 class Stalls(Announcer):
     taken = 0

@@ -10,7 +10,7 @@ from conftest import MODEL, REPOSITORY
 
 import bench
 from bench.errors import BenchError
-from bench.results.files import atomic, write_bytes
+from bench.files import atomic, write_bytes
 
 
 def test_from_measurement_to_board(quick: Path, tmp_path: Path) -> None:

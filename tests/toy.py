@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from bench.data.arrays import ArrayImages
-from bench.entries import AttackSpec
-from bench.job import Job
+from bench.entries.attacks import AttackSpec
+from bench.measure.job import Job
 
 PGD = AttackSpec(algorithm="pgd", norm="l2", steps=10, epsilon=1.0, step_size=0.1, version=1)
 BB = AttackSpec(algorithm="brendel-bethge", norm="l2", steps=10, learning_rate=1e-3, version=1)

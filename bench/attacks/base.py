@@ -8,8 +8,8 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from bench.attacks.step import GradientStep
-from bench.entries import AttackSpec
+from bench.entries.attacks import AttackSpec
+from bench.steps.step import GradientStep
 
 BLOCK = 4096
 """Values that are summed in one go, by one thread."""
@@ -46,7 +46,7 @@ class Attack(ABC):
             labels: (B,) int64, the true classes.
             starts: (B, C, H, W) adversarial start images in [0, 1]; minimal attacks need them,
                 the others take None.
-            step: a faster way to run the same model (`bench.attacks.calibrate`); None: plain.
+            step: a faster way to run the same model (`bench.steps.calibrate`); None: plain.
 
         Returns:
             (B, C, H, W), dtype and device of `images`, in [0, 1]. NaN where the attack broke down.

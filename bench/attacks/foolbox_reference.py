@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from bench.attacks.base import Attack
-from bench.attacks.step import GradientStep
 from bench.errors import BenchError
+from bench.steps.step import GradientStep
 
 _PGD = {"linf": "LinfPGD", "l2": "L2PGD", "l1": "L1PGD"}
 _BRENDEL_BETHGE = {"linf": "LinfinityBrendelBethgeAttack", "l2": "L2BrendelBethgeAttack"}

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from bench.attacks.base import Attack, total
-from bench.attacks.step import GradientStep, cross_entropy_cotangent
+from bench.steps.step import GradientStep, cross_entropy_cotangent
 
 TINY = 1e-12
 """Norms are at least this before they divide, as in foolbox."""

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from bench.attacks.base import norms
 from bench.attacks.settle import settle
-from bench.attacks.step import GradientStep
 from bench.attacks.table import build
-from bench.entries import AttackSpec
+from bench.entries.attacks import AttackSpec
+from bench.steps.step import GradientStep
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def attack_batch(
         starts: (B, C, H, W) float32 start images; minimal attacks need them, others ignore them.
         start_ok: (B,) bool, which starts are to be used; None: all.
         step: a faster way to run the same model for this project's own attacks
-            (`bench.attacks.calibrate`); predictions are the plain model's all the same.
+            (`bench.steps.calibrate`); predictions are the plain model's all the same.
 
     Raises:
         AssertionError: the implementation left the budget or changed the shape.

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from bench.attacks.base import Attack
-from bench.attacks.brendel_bethge import L2BrendelBethge, LinfBrendelBethge
+from bench.attacks.brendel_bethge.attack import L2BrendelBethge, LinfBrendelBethge
 from bench.attacks.foolbox_reference import FoolboxBrendelBethge, FoolboxPGD
 from bench.attacks.pgd import LinfPGD, LpPGD
-from bench.entries import AttackSpec
+from bench.entries.attacks import AttackSpec
 from bench.errors import BenchError
 
 ATTACKS: dict[tuple[str, str, str], type[Attack]] = {

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.board.load import Samples, Submission, Unusable, find, read
-from bench.board.ranking import rank_intervals, separable, tie_groups, workers
-from bench.board.rules import Rules
 from bench.board.summary import ModelSummary, summarise
+from bench.entries.rules import Rules
 from bench.errors import BenchError
-from bench.resampling import resample_counts
+from bench.results.read import Samples, Submission, Unusable, find, read
+from bench.stats.bootstrap import resample_counts
+from bench.stats.ranks import rank_intervals, separable, tie_groups, workers
 
 FILES_AT_ONCE = 16
 """Files whose samples are in memory together, for each worker."""

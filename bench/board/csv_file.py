@@ -8,7 +8,7 @@ import math
 
 from bench.board.build import Board, Row, Table
 from bench.board.flags import flags, verified
-from bench.stats import Interval
+from bench.stats.intervals import Interval
 
 HEADER = (
     "dataset",

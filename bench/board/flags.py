@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bench.board.rules import Rules
 from bench.board.summary import MASKED_SHARE, ModelSummary
+from bench.entries.rules import Rules
 
 MEANINGS = {
     "PGD>BB": (

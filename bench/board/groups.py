@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from bench.board.build import Row, Table
-from bench.stats import Interval
+from bench.stats.intervals import Interval
 
 
 @dataclass(frozen=True)

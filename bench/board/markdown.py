@@ -10,8 +10,8 @@ from tabulate import tabulate
 from bench.board.build import Board, Row, Table
 from bench.board.flags import MEANINGS, flags, verified
 from bench.board.groups import groups
-from bench.board.rules import white_rfc
 from bench.board.text import NONE, count, interval, markdown, number, percent, ranks, significant
+from bench.grid import white_noise
 
 INDEX_TITLE = "# Leaderboard"
 BACK_LINK = "[All data sets](README.md)"
@@ -64,7 +64,7 @@ def heading(table: Table) -> str:
 
 def _table_parts(table: Table, figures: Sequence[tuple[str, str]]) -> list[str]:
     rules = table.rules
-    white = white_rfc(*table.size)
+    white = white_noise(*table.size)["rfc"]
     about = (
         f"Protocol {rules.protocol.name}, hash `{rules.hash[:16]}`, {len(rules.ids)} samples, "
         f"primary attack {rules.primary}. White noise of this size has RFC {white:.4f}."

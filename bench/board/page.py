@@ -13,12 +13,12 @@ import numpy as np
 
 from bench.board.build import Board, Row, Table
 from bench.board.figures.make import Shown
-from bench.board.figures.style import is_linear
+from bench.board.figures.rows import is_linear
 from bench.board.flags import MEANINGS, flags, verified
 from bench.board.markdown import heading, input_text, slug
-from bench.board.rules import white_rfc
 from bench.board.spectra import Profile, rings
-from bench.stats import Interval
+from bench.grid import white_noise
+from bench.stats.intervals import Interval
 
 MAPS_DECADES = 2.0
 """Mean spectra are stored as bytes over this many decades below and above white noise."""
@@ -73,7 +73,7 @@ def _table(table: Table, shown: Shown | None, figures: Sequence[str]) -> dict[st
             name: {"norm": spec.norm, "minimal": spec.minimal, "epsilon": spec.epsilon}
             for name, spec in rules.attacks.items()
         },
-        "white": _round(white_rfc(*table.size)),
+        "white": _round(white_noise(*table.size)["rfc"]),
         "radius": _numbers(ring.radius),
         "clean": {"mean": _numbers(clean.mean), "n": clean.n} if clean else None,
         "figures": list(figures),

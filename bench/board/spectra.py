@@ -14,11 +14,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from bench import registry
 from bench.board.build import Table
-from bench.board.load import Submission
-from bench.board.rules import BINS, frequency_bins, radii
-from bench.resampling import Floats, percentile_interval, resample_counts, resampled_means
+from bench.entries import registry
+from bench.grid import BINS, frequency_grid
+from bench.results.read import Submission
+from bench.stats.bootstrap import Floats, percentile_interval, resample_counts, resampled_means
 
 Array = npt.NDArray[Any]
 
@@ -45,9 +45,9 @@ def rings(height: int, width: int) -> Rings:
     """Return the rings of an image size: about one for each pixel of the half diagonal."""
     number = max(1, min(BINS, int(min(height, width) / np.sqrt(2))))
     place = np.arange(BINS) * number // BINS
-    ring = place[frequency_bins(height, width)[1:]]
+    ring = place[frequency_grid(height, width).bin[1:]]
     count = np.bincount(ring, minlength=number)
-    total = np.bincount(ring, weights=radii(height, width).ravel()[1:], minlength=number)
+    total = np.bincount(ring, weights=frequency_grid(height, width).radius[1:], minlength=number)
     with np.errstate(invalid="ignore"):
         return Rings(place, total / count, count / count.sum())
 
@@ -166,7 +166,7 @@ def clean_profile(table: Table, found: Mapping[str, Extras]) -> Profile | None:
     power = (np.abs(np.fft.fft2(images)) ** 2).sum(axis=1).reshape(len(images), -1)
     power[:, 0] = 0
     share = power / power.sum(axis=1, keepdims=True)
-    place = ring.place[frequency_bins(*table.size)]
+    place = ring.place[frequency_grid(*table.size).bin]
     sums = np.bincount(place, weights=share.mean(axis=0), minlength=len(ring.share))
     mean = sums / ring.share
     return Profile(mean, mean, mean, len(images))

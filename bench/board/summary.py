@@ -7,10 +7,17 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from bench.board.load import Samples, Submission
-from bench.board.rules import Rules, white_rfc
-from bench.resampling import Bools, Floats, percentile_interval, resample_counts, resampled_means
-from bench.stats import Interval, excess, median_norm_interval, proportion_interval
+from bench.entries.rules import Rules
+from bench.grid import white_noise
+from bench.results.read import Samples, Submission
+from bench.stats.bootstrap import (
+    Bools,
+    Floats,
+    percentile_interval,
+    resample_counts,
+    resampled_means,
+)
+from bench.stats.intervals import Interval, excess, median_norm_interval, proportion_interval
 
 MASKED_SHARE = 0.01
 """Share of samples from which a sign of masking is flagged."""
@@ -101,7 +108,7 @@ def summarise(
     names = ("rfc", "hfe", "image_rfc")
     values = np.stack([np.stack([s.quantities[q] for s in samples]) for q in names])
     means, resampled = resampled_means(values, kept, counts)
-    white = np.array([white_rfc(*s.input_shape[1:]) for s in submissions])[:, None]
+    white = np.array([white_noise(*s.input_shape[1:])["rfc"] for s in submissions])[:, None]
     bounds = {q: percentile_interval(resampled[i]) for i, q in enumerate(("rfc", "hfe"))}
     point = {"rfc": means[0], "hfe": means[1], "hfx": excess(means[0], means[2], white)}
     ratio = excess(resampled[0], resampled[2], white[..., None].astype(np.float32))

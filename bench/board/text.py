@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 
-from bench.stats import Interval
+from bench.stats.intervals import Interval
 
 NONE = "\N{EN DASH}"
 """Shown where a number does not exist."""

@@ -10,7 +10,7 @@ from bench.board.figures.make import CAPTIONS, Shown, figures, read
 from bench.board.markdown import BACK_LINK, INDEX_TITLE, index, page, slug
 from bench.board.page import page as html
 from bench.errors import BenchError
-from bench.results.files import atomic
+from bench.files import atomic
 
 SPECTRA_MODELS = 300
 """Models of a table whose spectra the page can plot; the best ranked ones."""

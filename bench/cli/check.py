@@ -21,9 +21,9 @@ def check(
     Nothing in a submission is run. Every problem is listed with file, row and what to do; exit
     code 2 if there are any.
     """
-    from bench.submissions.check import group
-    from bench.submissions.places import collect
-    from bench.submissions.sandbox import check_apart
+    from bench.submissions.check.check import group
+    from bench.submissions.check.places import collect
+    from bench.submissions.check.sandbox import check_apart
 
     places, problems = collect(paths or [Path("submissions")])
     groups = group(places)

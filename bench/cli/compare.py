@@ -27,12 +27,12 @@ def compare(
     """
     from tabulate import tabulate
 
-    from bench.board.figures.style import styled, svg
-    from bench.board.load import file_sha256
+    from bench.board.compare import compare as differences
+    from bench.board.compare import open_pair, overlay, resolve
     from bench.board.text import interval, significant
-    from bench.results.files import atomic
-    from bench.submissions.compare import compare as differences
-    from bench.submissions.compare import open_pair, overlay, resolve
+    from bench.figures.style import styled, svg
+    from bench.files import atomic
+    from bench.results.read import file_sha256
 
     folders = [results, submissions]
     a, b = open_pair(resolve(first, folders), resolve(second, folders))

@@ -11,8 +11,8 @@ import typer
 from bench.errors import BenchError
 
 if TYPE_CHECKING:
-    from bench.entries import ModelEntry
-    from bench.request import Request
+    from bench.entries.model import ModelEntry
+    from bench.run.request import Request
 
 Texts = list[str]
 
@@ -97,7 +97,7 @@ def evaluate(
     if "clean" in attacks and len(attacks) > 1:
         raise BenchError("expected --attack clean alone, got other attacks with it; run it apart")
     size = _batch_size(batch_size)
-    from bench.request import Request
+    from bench.run.request import Request
 
     for place, entry in enumerate(entries):
         if len(entries) > 1:
@@ -131,7 +131,7 @@ def _local_only(output: str) -> Path:
 
 def entry_names(patterns: Texts, dataset: str | None) -> list[str]:
     """Return the names that the patterns choose; a name that only timm may know is kept."""
-    from bench import registry
+    from bench.entries import registry
 
     if dataset is not None:
         registry.dataset(dataset)
@@ -157,19 +157,19 @@ def _cost(request: Request) -> None:
     if request.attacks == ("clean",):
         raise BenchError("expected attacks of the protocol for --dry-run, got clean; leave one out")
     from bench.cli.summary import cost_table
-    from bench.cost import cost_of
+    from bench.run.cost import cost_of
 
     sys.stdout.write(cost_table(cost_of(request)))
 
 
 def _one(request: Request) -> None:
-    from bench.api import evaluate_request
     from bench.cli.progress import Bars
     from bench.cli.summary import summary
+    from bench.run.evaluate import evaluate_request
 
     if request.attacks == ("clean",):
-        from bench.clean import evaluate_clean
         from bench.cli.summary import clean_summary
+        from bench.run.clean import evaluate_clean
 
         with Bars() as bars:
             found = evaluate_clean(request, bars)

@@ -53,9 +53,9 @@ def join(
 
         bench join results-imagenet-a.csv results-imagenet-r.csv --column top1
     """
+    from bench.api import join as join_tables
     from bench.board.join.report import csv_text, markdown_text
-    from bench.results.files import write_bytes
-    from bench.verbs import join as join_tables
+    from bench.files import write_bytes
 
     parts = join_tables(
         tables,

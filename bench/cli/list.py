@@ -12,7 +12,7 @@ import typer
 from bench.errors import unknown_name
 
 if TYPE_CHECKING:
-    from bench.entries import ModelEntry
+    from bench.entries.model import ModelEntry
 
 Row = dict[str, Any]
 
@@ -50,7 +50,7 @@ def _cell(value: object) -> str:
 
 
 def _models() -> list[Row]:
-    from bench import registry
+    from bench.entries import registry
 
     rows = []
     for name in registry.model_names():
@@ -79,7 +79,7 @@ def _weights(entry: ModelEntry) -> str:
 
 
 def _datasets() -> list[Row]:
-    from bench import registry
+    from bench.entries import registry
 
     rows = []
     for name in registry.dataset_names():
@@ -100,7 +100,7 @@ def _datasets() -> list[Row]:
 
 
 def _protocols() -> list[Row]:
-    from bench import registry
+    from bench.entries import registry
 
     rows = []
     for name in registry.protocol_names():
@@ -119,7 +119,7 @@ def _protocols() -> list[Row]:
 
 
 def _attacks() -> list[Row]:
-    from bench import registry
+    from bench.entries import registry
 
     rows = []
     for protocol in registry.protocol_names():

@@ -64,8 +64,8 @@ def transfer(
         bench probe transfer --model 'vit_*' --input-size 640x480
     """
     from bench.cli.eval import entry_names
+    from bench.files import ensure_writable
     from bench.probes.run import plan_transfer, run_transfer, write
-    from bench.results.files import ensure_writable
 
     size = _size(input_size)
     plans = [plan_transfer(name, dataset, size, seed) for name in entry_names(model, dataset)]

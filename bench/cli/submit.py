@@ -53,7 +53,7 @@ def submit(
 
 
 def _sources(results: Path, protocol: str, dataset: str | None, pattern: str) -> list[Path]:
-    from bench.board.load import is_result
+    from bench.results.read import is_result
 
     folder = results / protocol
     known = [path for path in sorted(folder.glob(f"{dataset or '*'}/*.parquet")) if is_result(path)]

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 from tabulate import tabulate
 
-from bench.spectrum import white_noise
-from bench.stats import Interval, mean_interval, median_norm, proportion_interval
+from bench.grid import white_noise
+from bench.stats.intervals import Interval, mean_interval, median_norm, proportion_interval
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from bench.clean import CleanResult
-    from bench.cost import Cost
-    from bench.planning import Plan
+    from bench.run.clean import CleanResult
+    from bench.run.cost import Cost
+    from bench.run.plan import Plan
 
 
 def summary(plan: Plan, rows: pd.DataFrame) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from bench.models.job import Trained
+    from bench.training.job import Trained
 
 Texts = list[str]
 
@@ -66,7 +66,7 @@ def train(
     The state is on the disk after every epoch: killed anywhere, the same command goes on.
     """
     from bench.cli.train_progress import TrainBars
-    from bench.training import train as train_nets
+    from bench.training.train import train as train_nets
 
     with TrainBars() as bars:
         done = train_nets(
@@ -91,7 +91,7 @@ def _table(done: list[Trained]) -> str:
     """Return a line a model: epochs, accuracies beside the paper's, file."""
     from tabulate import tabulate
 
-    from bench import registry
+    from bench.entries import registry
 
     rows = []
     for trained in done:

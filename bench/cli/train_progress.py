@@ -9,8 +9,8 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from bench.models.curves import EpochRow
-from bench.training import Announcer
+from bench.training.curves import EpochRow
+from bench.training.train import Announcer
 
 LINE_EVERY = 30.0
 """Seconds between plain lines within an epoch."""

@@ -46,10 +46,10 @@ def verify(
         raise BenchError(f"expected --samples of at least 1, got {samples}")
     if not file.is_file():
         raise BenchError(f"expected a submission at {file}, found no file; check the path")
-    from bench.request import Request
-    from bench.submissions.records import append_record
-    from bench.submissions.remeasure import verify as measure_again
-    from bench.submissions.verify import power_statement
+    from bench.run.request import Request
+    from bench.submissions.verify.judge import power_statement
+    from bench.submissions.verify.records import append_record
+    from bench.submissions.verify.remeasure import verify as measure_again
 
     chosen_secret = secret or secrets.token_hex(16)
     with tempfile.TemporaryDirectory(prefix="bench-verify-") as folder:

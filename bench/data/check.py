@@ -11,7 +11,7 @@ import numpy as np
 from bench.data.arrays import ArrayImages
 from bench.data.base import Images, Int64Array, UInt8Image, fingerprint
 from bench.data.decode import size_in_words
-from bench.entries import DatasetEntry
+from bench.entries.dataset import DatasetEntry
 from bench.errors import BenchError
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from bench.data.arrays import ArrayImages
 from bench.data.base import Images
-from bench.entries import DatasetEntry
+from bench.entries.dataset import DatasetEntry
 from bench.errors import BenchError
 
 _COLUMNS = ["sample_id", "label", "pixels"]

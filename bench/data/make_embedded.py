@@ -10,9 +10,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from bench import registry
-from bench.data import embedded, idx
+from bench.data import embedded
 from bench.data.check import check_fingerprint
+from bench.data.formats import idx
+from bench.entries import registry
 from bench.errors import BenchError
 
 COUNT = 1000

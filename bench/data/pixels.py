@@ -8,7 +8,7 @@ import numpy as np
 
 from bench.data.base import UInt8Image
 from bench.data.decode import decode_image
-from bench.entries import DatasetEntry
+from bench.entries.dataset import DatasetEntry
 from bench.errors import BenchError
 
 _ENCODED = (b"\x89PNG\r\n", b"\xff\xd8\xff")

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.data.files import FileImages
-from bench.entries import DatasetEntry
+from bench.entries.dataset import DatasetEntry
 from bench.errors import BenchError
 
 

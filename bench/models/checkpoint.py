@@ -17,7 +17,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from bench.errors import BenchError
-from bench.results.files import write_bytes
+from bench.files import write_bytes
 
 KEY = "bench"
 """Metadata key of the JSON text in a safetensors file."""

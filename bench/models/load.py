@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from bench import registry
-from bench.entries import DatasetEntry, ModelEntry
+from bench.entries import registry
+from bench.entries.dataset import DatasetEntry
+from bench.entries.model import ModelEntry
 from bench.errors import BenchError
 from bench.models import preprocessing
 from bench.models.checkpoint import load_weights, read_checkpoint

@@ -17,10 +17,10 @@ import math
 import torch
 from torch import Tensor, nn
 
-from bench.entries import Net
+from bench.entries.model import Net
 from bench.errors import BenchError
-from bench.models import frequency
-from bench.models.layers import CircularConv2d, LocallyConnected2d, Readout
+from bench.models.layers import circular as frequency
+from bench.models.layers.layers import CircularConv2d, LocallyConnected2d, Readout
 
 UNITS = 3072
 CHANNELS = 32

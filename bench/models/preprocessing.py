@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bench.entries import DatasetEntry, ModelEntry
+from bench.entries.dataset import DatasetEntry
+from bench.entries.model import ModelEntry
 from bench.errors import BenchError
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from bench.data.reach import unreachable
+from bench.data.hub.reach import unreachable
 from bench.errors import BenchError
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import math
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from bench.board.figures.style import plain
+from bench.figures.style import plain
 from bench.probes.transfer import Response
 from bench.results.transform import UNCHANGED
 

@@ -10,7 +10,8 @@ import numpy as np
 
 from bench.data.arrays import array_images
 from bench.data.base import Transform, load_batch
-from bench.entries import DatasetEntry, ModelEntry
+from bench.entries.dataset import DatasetEntry
+from bench.entries.model import ModelEntry
 from bench.errors import BenchError
 from bench.models import preprocessing
 from bench.probes.geometry import Apply, Planes

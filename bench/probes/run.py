@@ -8,17 +8,18 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from bench import registry
-from bench.entries import DatasetEntry, ModelEntry
+from bench.entries import registry
+from bench.entries.dataset import DatasetEntry
+from bench.entries.model import ModelEntry
 from bench.errors import BenchError
+from bench.files import write_bytes
+from bench.grid import white_noise
 from bench.probes import noise, paths, sinusoids
 from bench.probes.transfer import Response, measure
-from bench.request import Request, model_entry
 from bench.results import probes as store
-from bench.results.files import write_bytes
 from bench.results.provenance import commit, now, versions
 from bench.results.transform import transform_text
-from bench.spectrum import white_noise
+from bench.run.request import Request, model_entry
 
 
 @dataclass(frozen=True)
@@ -108,9 +109,9 @@ def write(found: Transfer, output: Path) -> list[Path]:
     Raises:
         BenchError: the place can't be written.
     """
-    from bench.board.figures.style import styled, svg
-    from bench.board.load import file_sha256
+    from bench.figures.style import styled, svg
     from bench.probes.figure import draw
+    from bench.results.read import file_sha256
 
     plan = found.plan
     path = store.probe_path(output, plan.dataset.name, plan.entry.name, "transfer")

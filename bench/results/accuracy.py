@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bench.entries import ModelEntry
+from bench.entries.model import ModelEntry
 
 TOLERANCE = 0.1
 """Percentage points; Table 4 has three decimals, and decoders and resizers differ a little."""

@@ -12,8 +12,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from bench.files import atomic
 from bench.results import schema
-from bench.results.files import atomic
 from bench.results.store import Store
 
 

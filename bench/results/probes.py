@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bench.errors import BenchError
-from bench.results.files import atomic
+from bench.files import atomic
 from bench.results.schema import METADATA_KEY
 
 VERSION = 1

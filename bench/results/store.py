@@ -16,22 +16,18 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from bench.errors import BenchError
+from bench.files import atomic
 from bench.results import schema
-from bench.results.files import atomic
+from bench.results.block import EXAMPLES, Block
 from bench.results.identity import MIXABLE, change
 from bench.results.tables import extras_table, merge_extras, perturbations_table, rows_table
-
-if TYPE_CHECKING:
-    from bench.rows import Block
-
-EXAMPLES = 4
 
 IDENTITY = (
     "protocol_hash",

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from bench.results import schema
-
-if TYPE_CHECKING:
-    from bench.rows import Block
+from bench.results.block import Block
 
 
 def rows_table(block: Block, constants: Mapping[str, str]) -> pa.Table:

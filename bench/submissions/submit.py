@@ -12,12 +12,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bench.errors import BenchError
+from bench.files import atomic
 from bench.results import schema
-from bench.results.files import atomic
 from bench.results.store import read_metadata, read_rows
-from bench.submissions.check import check_submission
-from bench.submissions.places import MAX_BYTES, Place
-from bench.submissions.problems import Problem
+from bench.submissions.check.check import check_submission
+from bench.submissions.check.places import MAX_BYTES, Place
+from bench.submissions.check.problems import Problem
 
 PROFILES = ("radial_energy", "log_luma_profile")
 NAMES = ("protocol", "protocol_hash", "model", "dataset", "attack", "status")

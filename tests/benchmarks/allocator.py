@@ -1,4 +1,4 @@
-"""What keeping freed memory saves (`bench.machine.keep_freed_memory`), in forward+backward time.
+"""What keeping freed memory saves (`bench.run.machine`), in forward+backward time.
 
     python tests/benchmarks/allocator.py
     python tests/benchmarks/allocator.py --models resnet50d vit_small_patch16_224 --batch 16
@@ -22,7 +22,7 @@ from tabulate import tabulate
 
 def measure(model: str, batch: int, size: int, keep: bool, repeats: int) -> dict[str, float]:
     """Return the smallest time of a step in seconds, peak memory in GiB, and the gradient's sum."""
-    from bench.machine import keep_freed_memory
+    from bench.run.machine import keep_freed_memory
 
     if keep:
         assert keep_freed_memory(), "this C library has no mallopt"

@@ -32,17 +32,17 @@ from tabulate import tabulate
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bench import registry
 from bench.attacks.base import norms
-from bench.attacks.calibrate import calibrate, prepare
 from bench.attacks.run import attack_batch
 from bench.attacks.settle import settle
 from bench.attacks.table import build
 from bench.data.base import load_batch
 from bench.data.load import load_images
-from bench.entries import AttackSpec
-from bench.machine import keep_freed_memory
+from bench.entries import registry
+from bench.entries.attacks import AttackSpec
 from bench.models.load import load
+from bench.run.machine import keep_freed_memory
+from bench.steps.calibrate import calibrate, prepare
 
 warnings.simplefilter("ignore")
 SMALL = ("fully-connected", "full-conv", "locally-connected", "local-conv", "deep-local-conv")

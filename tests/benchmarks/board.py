@@ -22,7 +22,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bench import registry
+from bench.entries import registry
 from bench.results import schema
 
 DATASET, PROTOCOL = "fashionmnist", "caro2024"

@@ -23,9 +23,9 @@ import torch
 from tabulate import tabulate
 
 import bench.attacks.run as judged
-from bench.engines.local import Silent, run
-from bench.planning import Plan, plan
-from bench.request import Request
+from bench.run.local import Silent, run
+from bench.run.plan import Plan, plan
+from bench.run.request import Request
 
 
 class Clock(Silent):

@@ -31,9 +31,10 @@ from typing import Any
 
 from tabulate import tabulate
 
-from bench import registry
 from bench.data.load import load_images
-from bench.entries import DatasetEntry, ModelEntry
+from bench.entries import registry
+from bench.entries.dataset import DatasetEntry
+from bench.entries.model import ModelEntry
 
 PROTOCOL = "short"
 SAMPLES = 20
@@ -63,7 +64,7 @@ def short_registry(folder: Path, steps: int) -> Path:
 
 def entry_of(name: str) -> ModelEntry:
     """Return the entry of a name of the registry or of timm."""
-    from bench.request import Request, model_entry
+    from bench.run.request import Request, model_entry
 
     return model_entry(Request(model=name))
 

@@ -20,9 +20,9 @@ from tabulate import tabulate
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bench.entries import Net
+from bench.entries.model import Net
 from bench.models.collapse import collapse
-from bench.models.layers import CircularConv2d, LocallyConnected2d
+from bench.models.layers.layers import CircularConv2d, LocallyConnected2d
 from bench.models.nets import build_net
 
 Step = Callable[[], object]
@@ -254,7 +254,7 @@ PEAK = """
 import sys, torch
 from pathlib import Path
 from torch.nn import functional as F
-from bench.entries import Net
+from bench.entries.model import Net
 from bench.models.nets import build_net
 family, deep, size, channels, batch = sys.argv[1], sys.argv[2] == "True", *map(int, sys.argv[3:])
 net = Net(family=family, deep=deep, relu=True)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bench.board.build import Table
-from bench.board.figures.style import chosen, colours, is_linear, meta, short
-from bench.board.load import Samples
-from bench.resampling import Floats
-from bench.stats import robust_accuracy
+from bench.board.figures.rows import chosen, colours, is_linear, meta, short
+from bench.results.read import Samples
+from bench.stats.bootstrap import Floats
+from bench.stats.intervals import robust_accuracy
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 
 from bench.board.build import Table
 from bench.board.figures import curves, maps, profiles, scatter, strip
-from bench.board.figures.style import chosen, is_current, styled, svg
-from bench.board.load import Samples, file_sha256, read_samples
-from bench.board.ranking import workers
+from bench.board.figures.rows import chosen
 from bench.board.spectra import Extras, Profile, clean_profile, extras
 from bench.board.spectra import profiles as read_profiles
+from bench.figures.style import is_current, styled, svg
+from bench.results.read import Samples, file_sha256, read_samples
+from bench.stats.ranks import workers
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bench.board.build import Table
-from bench.board.figures.style import chosen, short
+from bench.board.figures.rows import chosen, short
 from bench.board.spectra import Extras
 
 if TYPE_CHECKING:

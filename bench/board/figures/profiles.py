@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bench.board.build import Row, Table
-from bench.board.figures.style import chosen, is_linear, meta, short
+from bench.board.figures.rows import chosen, is_linear, meta, short
 from bench.board.spectra import Profile, rings
 
 if TYPE_CHECKING:

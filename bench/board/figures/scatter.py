@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from bench.board.build import Row, Table
-from bench.board.figures.style import colours, decimals, is_linear, meta
-from bench.board.rules import white_rfc
-from bench.stats import Interval
+from bench.board.figures.rows import colours, is_linear, meta
+from bench.figures.style import decimals
+from bench.grid import white_noise
+from bench.stats.intervals import Interval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,7 +39,7 @@ def draw(table: Table) -> Figure:
     _points(left, [rows[i] for i in trained], [clean[i] for i in trained], primary, palette)
     _points(right, rows, norm, primary, palette)
     for axis in (left, right):
-        axis.axhline(white_rfc(*table.size), color="#444444", lw=0.9, ls=(0, (4, 3)))
+        axis.axhline(white_noise(*table.size)["rfc"], color="#444444", lw=0.9, ls=(0, (4, 3)))
     left.set(xlabel="clean accuracy (%)", ylabel=f"RFC under {primary} (1 = Nyquist)")
     right.set(xlabel=f"median norm of {primary} ([0, 1] pixels)", xscale="log")
     decimals(right.xaxis)

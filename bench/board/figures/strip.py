@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bench.board.build import Row, Table
-from bench.board.figures.style import chosen, short
+from bench.board.figures.rows import chosen, short
 from bench.board.spectra import Array, Example, Extras
 
 if TYPE_CHECKING:

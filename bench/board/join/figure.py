@@ -9,11 +9,11 @@ import numpy as np
 
 from bench.board.build import Row, Table
 from bench.board.csv_file import HEADER, line
-from bench.board.load import Samples, read_samples
-from bench.board.rules import white_rfc
 from bench.errors import BenchError, unknown_name
-from bench.resampling import Bools, Floats, Halved, resample_counts, resampled_means
-from bench.stats import excess
+from bench.grid import white_noise
+from bench.results.read import Samples, read_samples
+from bench.stats.bootstrap import Bools, Floats, Halved, resample_counts, resampled_means
+from bench.stats.intervals import excess
 
 SPECTRAL = ("rfc", "hfe", "image_rfc", "hfx")
 """Columns that are means over the kept samples."""
@@ -74,7 +74,7 @@ def resampled_values(rows: Sequence[Row], table: Table, metric: str, attack: str
     rules = table.rules
     counts = resample_counts(len(rules.ids), rules.protocol.seed).astype(np.float32)
     place = list(rules.attacks).index(rules.primary if metric == "clean_accuracy" else attack)
-    white = white_rfc(*table.size)
+    white = white_noise(*table.size)["rfc"]
     found = [_one(read_samples(row.model.submission), place, metric, white, counts) for row in rows]
     return np.stack(found)
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.board.build import Board, Row, Table
-from bench.board.join.correlation import Correlation, rank_correlations
 from bench.board.join.figure import CARRIED, check_figure, resampled_values, values
 from bench.board.join.match import Match, known, match
 from bench.board.join.table import External
 from bench.errors import BenchError, unknown_name
-from bench.resampling import Floats
+from bench.stats.bootstrap import Floats
+from bench.stats.correlation import Correlation, rank_correlations
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from tabulate import tabulate
 
 from bench.board.csv_file import HEADER, safe_text
-from bench.board.join.correlation import FEWEST, Correlation
 from bench.board.join.figure import cells
 from bench.board.join.join import Joined
 from bench.board.text import NONE, interval, markdown, ranks, significant
+from bench.stats.correlation import FEWEST, Correlation
 
 
 def csv_text(parts: Sequence[Joined]) -> str:

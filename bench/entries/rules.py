@@ -1,0 +1,79 @@
+"""What one table holds results to: the protocol on one data set and one input size."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from bench.entries import registry
+from bench.entries.attacks import AttackSpec
+from bench.entries.dataset import DatasetEntry
+from bench.entries.protocol import Gates, Protocol
+from bench.errors import BenchError
+
+
+@dataclass(frozen=True)
+class Rules:
+    """One protocol on one data set, as the registry states it now.
+
+    Attributes:
+        protocol: the protocol's entry.
+        dataset: the data set's entry.
+        hash: SHA-256 of the protocol's normative fields for this data set.
+        ids: the sample ids, in the protocol's order.
+    """
+
+    protocol: Protocol
+    dataset: DatasetEntry
+    hash: str
+    ids: tuple[int, ...]
+
+    @property
+    def attacks(self) -> Mapping[str, AttackSpec]:
+        """Attack name -> settings, in the protocol's order."""
+        return self.protocol.attacks
+
+    @property
+    def primary(self) -> str:
+        """Name of the attack that ranks."""
+        return self.protocol.primary_attack
+
+    @property
+    def gates(self) -> Gates:
+        """What a result must reach to be ranked."""
+        return self.protocol.gates
+
+
+def rules(protocol: str, dataset: str) -> Rules:
+    """Return the rules of a protocol on a data set.
+
+    Raises:
+        BenchError: the registry does not have one of them.
+    """
+    return _rules(protocol, dataset, registry.registry_dir())
+
+
+@cache
+def _rules(protocol: str, dataset: str, root: Path) -> Rules:
+    """The hash covers every sample id, so it is worked out once for each registry."""
+    found, data = registry.protocol(protocol), registry.dataset(dataset)
+    return Rules(found, data, found.hash(dataset), found.sample_ids(dataset))
+
+
+def rules_for(metadata: Mapping[str, Any]) -> Rules:
+    """Return the rules that a result was measured under.
+
+    Raises:
+        BenchError: protocol or data set unknown, or the protocol has changed since.
+    """
+    current = rules(str(metadata.get("protocol")), str(metadata.get("dataset")))
+    found = str(metadata.get("protocol_hash"))
+    if found != current.hash:
+        raise BenchError(
+            f"expected protocol hash {current.hash[:12]} ({current.protocol.name} as the registry "
+            f"has it), found {found[:12]}; measure it again"
+        )
+    return current

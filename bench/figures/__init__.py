@@ -1,0 +1,1 @@
+"""The one home of matplotlib: style, colours, and the drawings that several rooms share."""

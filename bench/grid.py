@@ -1,0 +1,90 @@
+"""The frequency grid of an image size: radii, radial bins, masks, white noise. numpy only.
+
+r is the radial frequency in units of Nyquist: 1 on the axes' edge, sqrt 2 in the corners. Arrays
+are flat over H * W, in the order of an FFT, DC first. Radii are compared as whole numbers,
+key = (kx H)^2 + (ky W)^2 with r = 2 sqrt(key) / (H W), so that no rounding moves a frequency over
+a threshold or a bin's edge. Both halves use it: what measures (torch) and what reports.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+BINS = 64
+"""Number of equal radial bins over r in [0, sqrt 2]; the last one is closed."""
+BIN_WIDTH = math.sqrt(2) / BINS
+"""Width of a radial bin in units of Nyquist."""
+
+
+@dataclass(frozen=True)
+class FrequencyGrid:
+    """The frequencies of one image size; every array is (H*W,) and read-only.
+
+    Attributes:
+        radius: r.
+        radii: (R,) the distinct radii, increasing.
+        radius_index: index of r in `radii`.
+        bin: radial bin of r, 0 .. 63.
+        high: r > 0.5.
+        outside_box: |ky| > H/8 or |kx| > W/8 (the paper's low-frequency box is the rest).
+        near_axis: directions within 22.5 degrees of an axis, without DC.
+    """
+
+    radius: Floats
+    radii: Floats
+    radius_index: Ints
+    bin: Ints
+    high: Bools
+    outside_box: Bools
+    near_axis: Bools
+
+
+@lru_cache(maxsize=32)
+def frequency_grid(height: int, width: int) -> FrequencyGrid:
+    """Return the frequency grid of an image size, pixels."""
+    ky = np.rint(np.fft.fftfreq(height, 1 / height)).astype(np.int64)[:, None]
+    kx = np.rint(np.fft.fftfreq(width, 1 / width)).astype(np.int64)[None, :]
+    key = ((kx * height) ** 2 + (ky * width) ** 2).ravel()
+    pixels = height * width
+    distinct, index = np.unique(key, return_inverse=True)
+    # the bin of r is floor(64 r / sqrt 2) = isqrt(8192 key / (H W)^2)
+    bins = [min(BINS - 1, math.isqrt(8192 * int(k) // pixels**2)) for k in distinct]
+    radii = 2.0 * np.sqrt(distinct.astype(np.float64)) / pixels
+    angle = np.arctan2(np.abs(ky) / height, np.abs(kx) / width).ravel()
+    near = np.minimum(angle, math.pi / 2 - angle) <= math.pi / 8
+    grid = FrequencyGrid(
+        radius=radii[index],
+        radii=radii,
+        radius_index=index.astype(np.int64),
+        bin=np.array(bins, dtype=np.int64)[index],
+        high=16 * key > pixels**2,
+        outside_box=((8 * np.abs(ky) > height) | (8 * np.abs(kx) > width)).ravel(),
+        near_axis=near & (key > 0),
+    )
+    for array in vars(grid).values():
+        array.setflags(write=False)
+    return grid
+
+
+def ring_counts(height: int, width: int) -> Ints:
+    """Return how many frequencies lie in each of the 64 radial bins, DC among the first: (64,)."""
+    return np.bincount(frequency_grid(height, width).bin, minlength=BINS)
+
+
+def white_noise(height: int, width: int) -> dict[str, float]:
+    """Return the exact expected `rfc`, `hfe` and `axis_share` of white noise of a size."""
+    grid, count = frequency_grid(height, width), height * width - 1
+    return {
+        "rfc": float(grid.radius.sum() / count),
+        "hfe": float(grid.high.sum() / count),
+        "axis_share": float(grid.near_axis.sum() / count),
+    }

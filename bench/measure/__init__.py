@@ -1,0 +1,1 @@
+"""A block of samples to rows: the only loop."""

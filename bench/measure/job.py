@@ -1,0 +1,135 @@
+"""One model on one data set: what every block of an evaluation shares."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+
+import torch
+from torch import Tensor, nn
+
+from bench.attacks.starts import StartPool
+from bench.data.base import Images, Transform, load_batch
+from bench.entries.attacks import AttackSpec
+from bench.errors import BenchError
+from bench.measure.memory import in_parts
+from bench.spectrum import spectral_metrics
+from bench.steps.step import GradientStep
+
+
+@dataclass(frozen=True)
+class Job:
+    """One model on one data set: everything that a block needs, besides its ids.
+
+    Attributes:
+        model_name: for messages.
+        model: images in [0, 1] -> logits; eval mode, frozen, on `device`.
+        images: the samples that may be asked for (at least the start pool).
+        transform: the model's evaluation transform, or None.
+        attacks: attack name -> settings.
+        pool_ids: ids that start points are drawn from.
+        seed: seed of all draws.
+        classes: number of classes of the data set.
+        device: where the model is.
+        batch_size: samples attacked together.
+        step: a faster way to run the same model, for this project's own attacks.
+    """
+
+    model_name: str
+    model: nn.Module
+    images: Images
+    transform: Transform | None
+    attacks: Mapping[str, AttackSpec]
+    pool_ids: tuple[int, ...]
+    seed: int
+    classes: int
+    device: torch.device
+    batch_size: int
+    step: GradientStep | None = None
+    starts: StartPool = field(init=False)
+    _positions: dict[int, int] = field(init=False, repr=False)
+    _clean: dict[tuple[int, ...], CleanBlock] = field(init=False, repr=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        positions = {int(i): p for p, i in enumerate(self.images.ids)}
+        object.__setattr__(self, "_positions", positions)
+        pool = StartPool(self.load, lambda x: self.logits(x).argmax(1), self.pool_ids, self.seed)
+        object.__setattr__(self, "starts", pool)
+
+    def load(self, sample_ids: Sequence[int]) -> Tensor:
+        """Return the images of these ids, (B, C, H, W) float32 in [0, 1], on the device."""
+        positions = [self._positions[i] for i in sample_ids]
+        return load_batch(self.images, positions, self.transform).to(self.device)
+
+    def labels(self, sample_ids: Sequence[int]) -> Tensor:
+        """Return the labels of these ids, (B,) int64, on the device."""
+        positions = [self._positions[i] for i in sample_ids]
+        return torch.from_numpy(self.images.labels[positions]).to(self.device)
+
+    def logits(self, images: Tensor) -> Tensor:
+        """Return finite logits (B, classes).
+
+        Raises:
+            BenchError: another width than the data set's classes, or values that are not finite.
+        """
+        with torch.no_grad():
+            logits: Tensor = self.model(images)
+        check_logits(logits, len(images), self.classes, self.model_name)
+        return logits
+
+    def clean(self, sample_ids: tuple[int, ...], images: Tensor, labels: Tensor) -> CleanBlock:
+        """Return what is known of the clean images; computed once for all attacks."""
+        if sample_ids not in self._clean:
+            everything = torch.arange(len(images), device=images.device)
+            parts = in_parts(
+                lambda some: clean_block(self, images[some], labels[some]),
+                everything,
+                self.batch_size,
+            )
+            self._clean[sample_ids] = CleanBlock(
+                *(torch.cat([getattr(p, f.name) for p in parts]) for f in fields(CleanBlock))
+            )
+        return self._clean[sample_ids]
+
+
+@dataclass(frozen=True)
+class CleanBlock:
+    """Attack-independent facts of a block; each tensor is (B,), on the device."""
+
+    pred: Tensor
+    image_rfc: Tensor
+    grad_rfc: Tensor
+    zero_grad: Tensor
+
+
+def check_logits(logits: object, batch: int, classes: int, name: str) -> None:
+    """Raise BenchError unless logits are finite and (batch, classes)."""
+    shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+    if shape != (batch, classes):
+        raise BenchError(
+            f"model {name!r}: expected logits ({batch}, {classes}) for {batch} images of a data "
+            f"set with {classes} classes, got {shape}; check the entry's dataset and the read-out"
+        )
+    assert isinstance(logits, Tensor), "its shape was just read"
+    if not bool(logits.isfinite().all()):
+        raise BenchError(
+            f"model {name!r}: expected finite logits on clean images, got NaN or infinity; "
+            "check the weights"
+        )
+
+
+def clean_block(job: Job, images: Tensor, labels: Tensor) -> CleanBlock:
+    """Predict clean images and measure them and the gradient of their loss."""
+    inputs = images.clone().requires_grad_(True)
+    logits = job.model(inputs)
+    check_logits(logits, len(images), job.classes, job.model_name)
+    loss = nn.functional.cross_entropy(logits, labels, reduction="sum")
+    (gradient,) = torch.autograd.grad(loss, inputs)
+    scale = gradient.flatten(1).abs().amax(1).double()
+    safe = torch.where(scale > 0, scale, 1.0)[:, None, None, None]
+    return CleanBlock(
+        pred=logits.detach().argmax(1),
+        image_rfc=spectral_metrics(images)["rfc"],
+        grad_rfc=spectral_metrics(gradient.double() / safe)["rfc"],
+        zero_grad=scale == 0,
+    )

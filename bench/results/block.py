@@ -1,0 +1,39 @@
+"""What is written at once: the measured columns of one attack on one block of samples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Columns = Mapping[str, npt.NDArray[Any]]
+
+EXAMPLES = 4
+"""Example images kept for each attack."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """The result of one attack on one block of samples.
+
+    Attributes:
+        attack: attack name.
+        sample_ids: (B,) ids in order.
+        columns: column name -> (B,) or (B, 64) array; NaN or -1 (classes) where missing.
+        spectrum_sum: (h, w) float64, sum over kept samples of the fftshifted p.
+        kept: number of kept samples with a spectrum.
+        examples: up to 4 (sample id, clean image, delta), (C, H, W) float32.
+        deltas: (B', C, H, W) float32 of all attacked samples, with `delta_ids`; None unless asked.
+    """
+
+    attack: str
+    sample_ids: tuple[int, ...]
+    columns: Columns
+    spectrum_sum: npt.NDArray[np.float64]
+    kept: int
+    examples: tuple[tuple[int, npt.NDArray[np.float32], npt.NDArray[np.float32]], ...]
+    deltas: npt.NDArray[np.float32] | None = None
+    delta_ids: tuple[int, ...] = ()

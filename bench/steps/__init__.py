@@ -1,0 +1,1 @@
+"""How a frozen model takes a fast step forward and backward; knows no attack."""

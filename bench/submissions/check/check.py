@@ -1,0 +1,110 @@
+"""Checking submissions: every problem at once, and nothing of a submission is ever run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench.entries.rules import Rules, rules
+from bench.errors import BenchError
+from bench.results import schema
+from bench.submissions.check.check_extras import check_extras
+from bench.submissions.check.check_metadata import check_metadata
+from bench.submissions.check.check_numbers import check_numbers
+from bench.submissions.check.check_rows import Rows, check_rows
+from bench.submissions.check.footer import open_checked, read_bench_metadata, read_columns
+from bench.submissions.check.places import MAX_BYTES, Place
+from bench.submissions.check.problems import Findings, Problem
+from bench.submissions.verify.records import check_records
+
+
+def check_submission(places: Sequence[Place]) -> list[Problem]:
+    """Return every problem of the files of one submission.
+
+    Args:
+        places: its result and side files; they share folder and name.
+    """
+    by_kind = {place.kind: place for place in places}
+    problems: list[Problem] = []
+    rows: Rows | None = None
+    result = by_kind.get(".parquet")
+    first = places[0]
+    if result is None and not first.path.with_name(f"{first.name}.parquet").exists():
+        findings = Findings(str(first.path))
+        text = f"expected {first.name}.parquet beside it, found none"
+        findings.add("", text, "submit the result with `bench submit`")
+        problems += findings.problems
+    elif result is not None:
+        findings = Findings(str(result.path))
+        rows = check_result(result, findings)
+        total = sum(p.path.stat().st_size for p in places if p.kind.endswith(".parquet"))
+        if total > MAX_BYTES:
+            text = f"expected at most {MAX_BYTES:,} bytes with its side file, found {total:,}"
+            findings.add("", text, "make both with `bench submit`")
+        problems += findings.problems
+    if (side := by_kind.get(".extras.parquet")) is not None:
+        findings = Findings(str(side.path))
+        check_extras(side, rows, findings)
+        problems += findings.problems
+    if (record := by_kind.get(".verify.json")) is not None:
+        findings = Findings(str(record.path))
+        check_records(record.path, findings)
+        problems += findings.problems
+    return problems
+
+
+def check_result(place: Place, findings: Findings) -> Rows | None:
+    """Check one result file; return its rows if they could be judged."""
+    found = _rules(place, findings)
+    if found is None:
+        return None
+    most = 2 * len(found.attacks) * len(found.ids)
+    file = open_checked(place.path, schema.ROWS, most, findings)
+    if file is None:
+        return None
+    meta = read_bench_metadata(file, findings)
+    entry = None
+    if meta is not None:
+        try:
+            entry = check_metadata(meta, place, found, findings)
+        except RecursionError:
+            findings.add("metadata", "expected flat JSON, found it nested too deep")
+    table = read_columns(file, findings)
+    if table is None or len(table) == 0:
+        if table is not None:
+            findings.add("", "expected rows, found none")
+        return None
+    data = found.dataset
+    size = entry.input_size if entry is not None and entry.input_size else data.size
+    shape = (data.channels, size, size)
+    stated = (meta or {}).get("input_shape")
+    if isinstance(stated, list) and len(stated) == 3 and _sane(stated, data.channels):
+        shape = (stated[0], stated[1], stated[2])
+    rows = Rows(table, found, shape)
+    if not check_rows(rows, place, findings):
+        return None
+    check_numbers(rows, findings)
+    return rows
+
+
+def _sane(shape: list[object], channels: int) -> bool:
+    whole = all(
+        isinstance(v, int) and not isinstance(v, bool) and 8 <= v <= 1024 for v in shape[1:]
+    )
+    return whole and shape[0] == channels
+
+
+def _rules(place: Place, findings: Findings) -> Rules | None:
+    try:
+        return rules(place.protocol, place.dataset)
+    except BenchError as error:
+        findings.add("", f"expected a protocol and data set of the registry: {error}", "move it")
+        return None
+
+
+def group(places: Sequence[Place]) -> list[list[Place]]:
+    """Return the files of each submission together, sorted by path."""
+    found: dict[Path, list[Place]] = {}
+    for place in sorted(places, key=lambda p: str(p.path)):
+        found.setdefault(place.path.with_name(place.name), []).append(place)
+    return list(found.values())

@@ -1,0 +1,149 @@
+"""Does the side file of spectra and example images belong to the rows?"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pyarrow as pa
+
+from bench.grid import frequency_grid
+from bench.results import schema
+from bench.submissions.check.check_rows import Array, Rows
+from bench.submissions.check.footer import open_checked, read_columns
+from bench.submissions.check.places import Place
+from bench.submissions.check.problems import Findings, short
+
+MAX_ROWS = 100
+MAP_SIDE = 64
+REMAKE = "make it again with `bench submit`"
+
+
+def check_extras(place: Place, rows: Rows | None, findings: Findings) -> None:
+    """Check a side file; what it shows must be what the rows say.
+
+    Args:
+        place: the side file.
+        rows: the result's rows, None if they can't be judged.
+        findings: gets what is wrong.
+    """
+    file = open_checked(place.path, schema.EXTRAS, MAX_ROWS, findings)
+    table = read_columns(file, findings) if file is not None else None
+    if table is None or rows is None:
+        return
+    seen: set[tuple[str, str, int | None]] = set()
+    for number in range(len(table)):
+        row = {name: table[name][number] for name in table.column_names}
+        _check_row(number, row, rows, seen, findings)
+
+
+def _check_row(
+    number: int,
+    row: dict[str, pa.Scalar],
+    rows: Rows,
+    seen: set[tuple[str, str, int | None]],
+    findings: Findings,
+) -> None:
+    where = f"row {number}"
+    attack, kind = str(row["attack"].as_py()), row["kind"].as_py()
+    sample = row["sample_id"].as_py()
+    if attack not in rows.rules.attacks or kind not in ("spectrum", "example"):
+        text = f"expected a spectrum or example of a known attack, found {short(kind)}, "
+        findings.add(where, text + short(attack), REMAKE)
+        return
+    key = (attack, str(kind), sample if kind == "example" else None)
+    if key in seen:
+        findings.add(where, f"expected one {kind} of {attack} (sample {sample}), found two", REMAKE)
+        return
+    seen.add(key)
+    values = _array(row, "values", where, findings)
+    if values is None:
+        return
+    if kind == "spectrum":
+        _check_map(where, attack, row, values, rows, findings)
+    else:
+        delta = _array(row, "delta", where, findings)
+        if delta is not None:
+            _check_example(where, attack, sample, values, delta, rows, findings)
+
+
+def _array(row: dict[str, pa.Scalar], name: str, where: str, findings: Findings) -> Array | None:
+    shape = row["shape"].as_py()
+    values = row[name].values
+    size = None if values is None else len(values)
+    whole = isinstance(shape, list) and 1 <= len(shape) <= 3
+    if not whole or not all(isinstance(v, int) and 1 <= v <= 4096 for v in shape):
+        findings.add(where, f"expected a shape, found {short(shape)}", REMAKE)
+        return None
+    if size != math.prod(shape):
+        findings.add(where, f"expected {math.prod(shape)} {name}, found {size}", REMAKE)
+        return None
+    result = np.asarray(values.fill_null(np.nan).to_numpy(zero_copy_only=False), dtype=np.float64)
+    return result.reshape(shape)
+
+
+def _kept(rows: Rows, attack: str) -> Array:
+    kept: Array = rows.of(attack) & rows["success"] & ~np.isnan(rows["rfc"])
+    return kept
+
+
+def _check_map(
+    where: str, attack: str, row: dict[str, pa.Scalar], p: Array, rows: Rows, findings: Findings
+) -> None:
+    kept = _kept(rows, attack)
+    n, height, width = int(kept.sum()), *rows.shape[1:]
+    wanted = (min(height, MAP_SIDE), min(width, MAP_SIDE))
+    if p.shape != wanted:
+        findings.add(where, f"expected a map of {wanted}, found {p.shape}", REMAKE)
+        return
+    if row["n"].as_py() != n:
+        findings.add(where, f"expected n = {n} kept samples, found {short(row['n'])}")
+    if n == 0:
+        return
+    if not (np.isfinite(p).all() and (p >= 0).all() and abs(p.sum() - 1) < 1e-3):
+        findings.add(where, f"expected shares that sum to 1, found {p.sum():.6g}")
+        return
+    if wanted == (height, width):
+        # linear in p: the mean map's centroid is the mean of the rows' centroids
+        centroid = float(np.fft.ifftshift(p).ravel() @ frequency_grid(height, width).radius)
+        mean = float(rows["rfc"][kept].mean())
+        if abs(centroid - mean) > 1e-3:
+            findings.add(
+                where, f"expected the rows' mean rfc {mean:.4f} of {attack}, found {centroid:.4f}"
+            )
+
+
+def _check_example(
+    where: str,
+    attack: str,
+    sample: object,
+    image: Array,
+    delta: Array,
+    rows: Rows,
+    findings: Findings,
+) -> None:
+    if image.shape != rows.shape:
+        findings.add(where, f"expected an image {rows.shape}, found {image.shape}", REMAKE)
+        return
+    found = np.flatnonzero(rows.of(attack) & (rows["sample_id"] == sample) & rows["success"])
+    if len(found) == 0:
+        findings.add(where, f"expected a kept sample of {attack}, found {short(sample)}")
+        return
+    both = image + delta
+    for values in (image, both):
+        if not (np.isfinite(values).all() and values.min() >= -1e-6 and values.max() <= 1 + 1e-6):
+            findings.add(where, "expected images in [0, 1]")
+            return
+    power = (np.abs(np.fft.fft2(delta)) ** 2).sum(axis=0)
+    power[0, 0] = 0
+    radius = frequency_grid(*delta.shape[1:]).radius
+    rfc = float(power.ravel() @ radius / max(float(power.sum()), 1e-300))
+    for name, value in (
+        ("l2", float(np.sqrt((delta**2).sum()))),
+        ("linf", float(np.abs(delta).max())),
+        ("rfc", rfc),
+    ):
+        stated = float(rows[name][found[0]])
+        if abs(value - stated) > 1e-3 * max(abs(stated), 1e-6):
+            text = f"expected {name} {stated:.6g} as row {found[0]} of the result says, "
+            findings.add(where, text + f"found {value:.6g} in the example")

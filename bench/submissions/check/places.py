@@ -1,0 +1,139 @@
+"""Which files a folder of submissions may hold, and where."""
+
+from __future__ import annotations
+
+import re
+import stat
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.submissions.check.problems import Findings, Problem, printable
+
+NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.+-]*(@random)?(@seed[0-9]+)?$")
+"""`<model>[@random][@seedN]`."""
+
+MAX_NAME = 120
+MAX_BYTES = 3_000_000
+"""Of a result and its side file of spectra together."""
+MAX_RECORD = 200_000
+KINDS = (".extras.parquet", ".verify.json", ".parquet")
+RESERVED = (".extras", ".clean", ".perturbations", ".verify")
+
+_LAYOUT = "submissions/<protocol>/<dataset>/<model>.parquet"
+
+
+@dataclass(frozen=True)
+class Place:
+    """One file of a submission.
+
+    Attributes:
+        path: where it is.
+        protocol, dataset: names of its two folders.
+        name: `<model>[@random][@seedN]`.
+        kind: one of KINDS.
+    """
+
+    path: Path
+    protocol: str
+    dataset: str
+    name: str
+    kind: str
+
+    @property
+    def model(self) -> str:
+        """Name of the model's entry."""
+        return self.name.split("@")[0]
+
+
+def collect(paths: Sequence[Path]) -> tuple[list[Place], list[Problem]]:
+    """Return the files under some paths, and what is wrong with names and places.
+
+    Nothing is opened. A link is a problem and is never followed.
+    """
+    places: list[Place] = []
+    problems: list[Problem] = []
+    for path in paths:
+        findings = Findings(str(path))
+        if not path.exists() and not path.is_symlink():
+            findings.add("", "expected a file or folder, found nothing", "check the path")
+        elif path.is_symlink():
+            findings.add("", "expected a file or folder, found a link", "submit the file itself")
+        else:
+            for file in _files(path, findings):
+                place, bad = _place(file)
+                places += [place] if place is not None else []
+                problems += bad
+        problems += findings.problems
+    problems += _same_but_for_case(places)
+    return list(dict.fromkeys(places)), problems
+
+
+def _files(path: Path, findings: Findings) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    found = []
+    for item in sorted(path.rglob("*"), key=str):
+        mode = item.lstat().st_mode
+        if stat.S_ISDIR(mode):
+            continue
+        if item.name in ("README.md", ".gitkeep") and item.parent == path:
+            continue
+        if not stat.S_ISREG(mode):
+            kind = "a link" if stat.S_ISLNK(mode) else "a special file"
+            findings.add(
+                str(item.relative_to(path)),
+                f"expected only plain files, found {kind}",
+                "submit the file itself",
+            )
+            continue
+        found.append(item)
+    return found
+
+
+def _place(file: Path) -> tuple[Place | None, list[Problem]]:
+    findings = Findings(str(file))
+    kind = next((k for k in KINDS if file.name.endswith(k)), None)
+    if kind is None:
+        text = f"expected only {', '.join(KINDS)} files, found {printable(file.suffix)!r}"
+        findings.add("", text, "remove it")
+        return None, findings.problems
+    name = file.name.removesuffix(kind)
+    if len(name) > MAX_NAME or not NAME.match(name) or name.endswith(RESERVED) or ".." in name:
+        findings.add(
+            "",
+            "expected a name <model>[@random][@seedN] of letters, digits and _.+- "
+            f"of at most {MAX_NAME} characters, found {len(name)} characters {name[:40]!r}",
+            "name it as `bench submit` does",
+        )
+    full = file.absolute()
+    dataset, protocol = full.parent.name, full.parent.parent.name
+    if not (NAME.match(dataset) and NAME.match(protocol)):
+        findings.add("", f"expected the place {_LAYOUT}", "put it there with `bench submit`")
+    limit = MAX_RECORD if kind == ".verify.json" else MAX_BYTES
+    size = file.lstat().st_size
+    if size > limit:
+        findings.add(
+            "",
+            f"expected at most {limit:,} bytes, found {size:,}",
+            "make it with `bench submit`, which writes the compact form",
+        )
+    if findings.problems:
+        return None, findings.problems
+    return Place(file, protocol, dataset, name, kind), []
+
+
+def _same_but_for_case(places: Sequence[Place]) -> list[Problem]:
+    seen: dict[str, Place] = {}
+    problems = []
+    for place in places:
+        other = seen.setdefault(str(place.path).casefold(), place)
+        if other.path != place.path:
+            findings = Findings(str(place.path))
+            findings.add(
+                "",
+                f"expected names that differ in more than case, found {other.path.name!r} too",
+                "rename one",
+            )
+            problems += findings.problems
+    return problems

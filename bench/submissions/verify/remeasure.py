@@ -1,0 +1,159 @@
+"""The torch side of `bench verify`: measuring chosen rows of a submission again."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from bench.errors import BenchError, BenchWarning
+from bench.measure.block import block_samples, run_block
+from bench.results.identity import change
+from bench.results.provenance import now, versions
+from bench.results.read import file_sha256
+from bench.results.store import read_metadata, read_rows
+from bench.run.plan import Plan, plan
+from bench.run.request import Request
+from bench.submissions.verify.judge import (
+    Look,
+    Values,
+    Verdict,
+    choose,
+    conclude,
+    row_values,
+    verify_rows,
+)
+from bench.submissions.verify.records import Record
+
+COLUMNS = ("attack", "sample_id", "label", "clean_pred", "success", "status", "rfc")
+NORMS = ("l1", "l2", "linf")
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What one verification found.
+
+    Attributes:
+        verdicts: one for each row that was measured again.
+        total: rows of the file.
+        record: what goes beside the file.
+    """
+
+    verdicts: tuple[Verdict, ...]
+    total: int
+    record: Record
+
+
+def verify(path: Path, samples: int, secret: str, who: str, request: Request) -> Verification:
+    """Measure a random choice of a file's rows again.
+
+    Args:
+        path: the submission.
+        samples: how many rows.
+        secret: of the verifier; with the file's hash it chooses the rows.
+        who: name for the record.
+        request: how to measure here: weights, data, device, output; the rest is the file's.
+
+    Raises:
+        BenchError: the file is not a submission, or its weights or images are not at hand here.
+    """
+    metadata = read_metadata(path)
+    digest = file_sha256(path)
+    planned = _plan(path, metadata, request)
+    stated = _stated(path, planned)
+    chosen = choose(sorted(stated), samples, digest, secret)
+    verdicts = verify_rows(stated, chosen, _Measure(planned))
+    count = {
+        name: sum(v.outcome == name for v in verdicts)
+        for name in ("reproduced", "unsettled", "contradicted")
+    }
+    record = Record(
+        who=who,
+        when=now(),
+        file_sha256=digest,
+        secret_sha256=hashlib.sha256(secret.encode()).hexdigest(),
+        hardware=f"{planned.metadata['device']}, {platform.machine()} {platform.system()}"[:200],
+        versions={key: value[:60] for key, value in versions().items()},
+        rows=len(verdicts),
+        of_rows=len(stated),
+        reproduced=count["reproduced"],
+        unsettled=count["unsettled"],
+        contradicted=count["contradicted"],
+        verdict=conclude(len(verdicts), count["unsettled"], count["contradicted"]),
+    )
+    return Verification(tuple(verdicts), len(stated), record)
+
+
+def _plan(path: Path, metadata: Mapping[str, Any], request: Request) -> Plan:
+    name = str(metadata.get("model"))
+    batch = metadata.get("batch_size")
+    weights = "random" if metadata.get("control") else request.weights
+    planned = plan(
+        replace(
+            request,
+            model=name.split("@")[0],
+            protocol=str(metadata.get("protocol")),
+            weights=weights,
+            batch_size=batch if isinstance(batch, int) and 0 < batch <= 4096 else None,
+        )
+    )
+    for key, what, remedy in (
+        ("protocol_hash", "protocol", "check out the commit that it was measured with"),
+        ("weights_sha256", "weights", "name the file that was measured with --weights"),
+        ("data_fingerprint", "images", "name the right data with --data-dir"),
+    ):
+        wanted, found = metadata.get(key), planned.metadata[key]
+        if wanted != found:
+            raise BenchError(
+                f"expected the {what} of {path} ({str(wanted)[:12]}), found others here "
+                f"({str(found)[:12]}); {remedy}"
+            )
+    other = change(metadata, planned.metadata)
+    if other is not None:
+        warnings.warn(f"not the model of {path}: {other}", BenchWarning, stacklevel=2)
+    return planned
+
+
+def _stated(path: Path, planned: Plan) -> dict[tuple[str, int], Values]:
+    try:
+        table = read_rows(path, [*COLUMNS, *NORMS])
+        columns = {name: table[name].to_pandas().to_numpy() for name in table.column_names}
+    except (pa.ArrowException, OSError, KeyError) as error:
+        raise BenchError(f"expected a submission at {path}: {error}; see `bench check`") from None
+    specs = planned.protocol.attacks
+    stated = {}
+    for place in range(len(table)):
+        attack, sample = str(columns["attack"][place]), int(columns["sample_id"][place])
+        if attack not in specs or sample not in planned.sample_ids:
+            raise BenchError(
+                f"expected rows of the protocol in {path}, found {attack!r}, {sample}; see "
+                "`bench check`"
+            )
+        stated[attack, sample] = row_values(columns, place, specs[attack].norm)
+    return stated
+
+
+class _Measure:
+    """Measures rows with a plan's model and images."""
+
+    def __init__(self, planned: Plan) -> None:
+        self.plan = planned
+
+    def __call__(self, attack: str, ids: Sequence[int], how: Look) -> dict[int, Values]:
+        job, wanted = self.plan.job, list(ids)
+        if how == "as measured":
+            # the same block, so the same batches, as the run that is verified
+            size = block_samples(job.batch_size)
+            everyone = self.plan.sample_ids
+            blocks = [everyone[i : i + size] for i in range(0, len(everyone), size)]
+            wanted = next(list(block) for block in blocks if ids[0] in block)
+        block = run_block(job, attack, wanted)
+        norm = self.plan.protocol.attacks[attack].norm
+        place = {sample: i for i, sample in enumerate(block.sample_ids)}
+        return {i: row_values(block.columns, place[i], norm) for i in ids}

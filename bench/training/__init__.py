@@ -1,0 +1,1 @@
+"""Nets of the registry to checkpoints."""

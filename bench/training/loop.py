@@ -1,0 +1,212 @@
+"""Train one net by its recipe: deterministic, and resumable after every epoch.
+
+Source: Caro et al. 2024, Supplementary Tables 5 to 9. SGD with momentum on the cross-entropy, the
+rate dropping by a factor every few epochs; no augmentation, no mean/std normalisation. The weights
+of the last epoch are kept, never those with the best test accuracy.
+
+The order of the images in an epoch depends on (seed, epoch) alone and nothing else is drawn, so
+that weights, momentum and the log are the whole state of a run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from bench.errors import BenchError
+from bench.models.checkpoint import load_weights, read_checkpoint, write_checkpoint
+from bench.models.nets import build_net
+from bench.training.curves import EpochRow, write_curves, write_log
+from bench.training.job import Job, Split, Trained
+
+LOSS_CHECK_STEPS = 50
+"""The loss is tested for NaN every so many steps; a test at each step would stall a GPU."""
+EVALUATION_BATCH = 500
+
+
+class Reporter:
+    """Is told how a run goes; this one keeps quiet."""
+
+    def start(self, done: int, epochs: int, steps: int) -> None:
+        """`done` of `epochs` epochs are there already; each has `steps` steps."""
+
+    def step(self) -> None:
+        """One step is done."""
+
+    def epoch(self, row: EpochRow) -> None:
+        """One epoch is done and its state is on the disk."""
+
+
+def train(job: Job, *, overwrite: bool = False, reporter: Reporter | None = None) -> Trained:
+    """Train a net and write its checkpoint, log and curves.
+
+    After every epoch the whole state is on the disk (`<name>.resume` beside the checkpoint). A
+    killed run goes on from there, to the same bits as an uninterrupted one on the same machine
+    with the same number of threads.
+
+    Args:
+        job: what to train, on what, how, and where to.
+        overwrite: start anew even if a checkpoint or a state is there.
+        reporter: is told of every step and epoch.
+
+    Raises:
+        BenchError: a checkpoint or state of other settings is in the way; the loss is not finite;
+            the place can't be written.
+    """
+    if job.path.exists() and not overwrite:
+        found = read_checkpoint(job.path)
+        _must_match(job.facts | job.length, found.meta, job)
+        return Trained(job.path, found.sha256, found.meta, reused=True)
+    reporter = reporter or Reporter()
+    with torch.backends.cudnn.flags(
+        enabled=True, benchmark=False, deterministic=True, allow_tf32=False
+    ):
+        run = _Run(job)
+        if not overwrite:
+            run.resume()
+        reporter.start(len(run.rows), job.epochs, job.steps)
+        for epoch in range(len(run.rows), job.epochs):
+            run.one_epoch(epoch, reporter)
+            reporter.epoch(run.rows[-1])
+        return run.finish()
+
+
+class _Run:
+    """The moving parts of one run: net, optimizer and the log so far."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.rows: list[EpochRow] = []
+        self.train_data = _to_device(job.train, job.device)
+        self.test_data = _to_device(job.test, job.device)
+        shape = job.train.shape
+        net = build_net(job.net, input_shape=shape, classes=job.classes, seed=job.seed)
+        self.net = net.to(job.device)
+        self.optimizer = torch.optim.SGD(
+            self.net.parameters(),
+            lr=job.recipe.learning_rate,
+            momentum=job.recipe.momentum,
+            weight_decay=job.recipe.weight_decay,
+            fused=True,
+        )
+
+    def resume(self) -> None:
+        """Restore the state on the disk, if there is one."""
+        path = self.job.state_path
+        if not path.exists():
+            return
+        found = read_checkpoint(path)
+        _must_match(self.job.facts, found.meta, self.job)
+        if len(found.meta["rows"]) > self.job.epochs:
+            raise BenchError(
+                f"expected at most {self.job.epochs} epochs, got {len(found.meta['rows'])} done, "
+                f"in {path}; ask for more epochs, or start anew with --overwrite"
+            )
+        named = dict(self.net.named_parameters())
+        weights = {n: found.tensors[f"net.{n}"] for n in named if f"net.{n}" in found.tensors}
+        load_weights(self.net, weights, str(path))
+        for name, parameter in named.items():
+            buffer = found.tensors.get(f"momentum.{name}")
+            if buffer is not None:
+                self.optimizer.state[parameter]["momentum_buffer"] = buffer.to(self.job.device)
+        self.rows = [EpochRow(**row) for row in found.meta["rows"]]
+
+    def one_epoch(self, epoch: int, reporter: Reporter) -> None:
+        """Train one epoch (0 for the first), then put its state and log on the disk."""
+        begin = time.monotonic()
+        rate = self.job.rate(epoch)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        loss, accuracy = self._steps(epoch, reporter)
+        tested = _accuracy(self.net, self.test_data)
+        seconds = round(time.monotonic() - begin, 3)
+        self.rows.append(EpochRow(epoch + 1, rate, loss, accuracy, tested, seconds))
+        self._save_state()
+        write_log(self.job.beside(".csv"), self.rows)
+
+    def _steps(self, epoch: int, reporter: Reporter) -> tuple[float, float]:
+        """Take the steps of one epoch; return mean loss and accuracy (percent)."""
+        images, labels = self.train_data
+        order = torch.randperm(len(labels), generator=_generator(self.job.seed, epoch))
+        loss_sum = torch.zeros((), dtype=torch.float64, device=labels.device)
+        correct = torch.zeros((), dtype=torch.int64, device=labels.device)
+        batches = torch.split(order.to(labels.device), self.job.recipe.batch_size)
+        for step, batch in enumerate(batches, 1):
+            logits = self.net(images[batch].float() / 255)
+            loss = F.cross_entropy(logits, labels[batch])
+            self.optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            self.optimizer.step()
+            loss_sum += loss.detach().double() * len(batch)
+            correct += (logits.detach().argmax(1) == labels[batch]).sum()
+            if step % LOSS_CHECK_STEPS == 0 or step == self.job.steps:
+                self._must_be_finite(loss_sum, epoch, step)
+            reporter.step()
+        return loss_sum.item() / len(labels), 100 * correct.item() / len(labels)
+
+    def _must_be_finite(self, loss_sum: Tensor, epoch: int, step: int) -> None:
+        if not torch.isfinite(loss_sum):
+            raise BenchError(
+                f"expected a finite loss, got {loss_sum.item()}, in epoch {epoch + 1} by step "
+                f"{step} of {self.job.path.stem}; lower --lr (it is "
+                f"{self.job.recipe.learning_rate:g})"
+            )
+
+    def _save_state(self) -> None:
+        tensors: dict[str, Tensor] = {}
+        for name, parameter in self.net.named_parameters():
+            tensors[f"net.{name}"] = parameter
+            buffer = self.optimizer.state[parameter].get("momentum_buffer")
+            if buffer is not None:
+                tensors[f"momentum.{name}"] = buffer
+        meta = self.job.facts | {"rows": [asdict(row) for row in self.rows]}
+        write_checkpoint(self.job.state_path, tensors, meta)
+
+    def finish(self) -> Trained:
+        """Write curves and checkpoint, then drop the state that is no longer needed."""
+        write_curves(self.job.beside(".png"), self.rows, self.job.path.stem)
+        meta = self.job.facts | self.job.length | self.job.versions()
+        meta["test_accuracy"] = _accuracy(self.net, self.test_data)
+        meta["train_accuracy"] = _accuracy(self.net, self.train_data)
+        sha256 = write_checkpoint(self.job.path, self.net.state_dict(), meta)
+        self.job.state_path.unlink(missing_ok=True)
+        return Trained(self.job.path, sha256, meta, reused=False)
+
+
+def _generator(seed: int, epoch: int) -> torch.Generator:
+    """Return the source of one epoch's order, a function of its arguments alone."""
+    digest = hashlib.sha256(f"order/{seed}/{epoch}".encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
+
+
+def _to_device(split: Split, device: str) -> tuple[Tensor, Tensor]:
+    """Return (images (N, C, H, W) uint8, labels (N,) int64)."""
+    images = torch.tensor(split.images)
+    images = images[:, None] if images.ndim == 3 else images.permute(0, 3, 1, 2).contiguous()
+    return images.to(device), torch.tensor(split.labels).to(device)
+
+
+@torch.no_grad()
+def _accuracy(net: torch.nn.Module, data: tuple[Tensor, Tensor]) -> float:
+    """Return the accuracy in percent."""
+    correct = 0
+    pairs = zip(*(torch.split(tensor, EVALUATION_BATCH) for tensor in data), strict=True)
+    for images, labels in pairs:
+        correct += int((net(images.float() / 255).argmax(1) == labels).sum())
+    return 100 * correct / len(data[1])
+
+
+def _must_match(wanted: dict[str, Any], found: dict[str, Any], job: Job) -> None:
+    """Raise if a file on the disk comes from other settings."""
+    for key, value in wanted.items():
+        if found.get(key) != value:
+            raise BenchError(
+                f"expected {key} = {value!r}, got {found.get(key)!r}, in {job.path} or its .resume "
+                "file; use --overwrite to train anew, or another --output"
+            )
