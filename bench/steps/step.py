@@ -9,9 +9,11 @@ from torch import Tensor, nn
 
 from bench.errors import BenchError
 
-Cotangent = Callable[[Tensor, Tensor], Tensor]
-"""(B, classes) logits and (B,) labels -> (B, classes) derivative of each sample's function by its
-logits. Written out, because then one vector-Jacobian product replaces autograd of a loss."""
+Cotangent = Callable[..., Tensor]
+"""(B, classes) logits, (B,) labels and what else belongs to each sample -> (B, classes) derivative
+of each sample's function by its logits. Written out, because then one vector-Jacobian product
+replaces autograd of a loss. It sees the images of one pass: a tensor (B, ...) that it needs besides
+the labels is given to the step, which cuts it with the pass, and is never closed over."""
 
 
 class GradientStep:
@@ -40,7 +42,7 @@ class GradientStep:
         self.equal_passes = equal_passes
 
     def __call__(
-        self, images: Tensor, labels: Tensor, cotangent: Cotangent
+        self, images: Tensor, labels: Tensor, cotangent: Cotangent, *more: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Return logits and input gradients.
 
@@ -48,25 +50,29 @@ class GradientStep:
             images: (B, C, H, W) float in [0, 1], B > 0; not changed.
             labels: (B,) int64.
             cotangent: what to differentiate.
+            more: (B, ...) each, what the cotangent takes besides logits and labels.
 
         Returns:
             (B, classes) logits and (B, C, H, W) contiguous gradients, both detached; the caller
             may write into them.
         """
-        size = self.micro_batch or len(images)
+        size, given = self.micro_batch or len(images), (labels, *more)
         if size >= len(images) and not self.equal_passes:
-            logits, gradient = self._pass(images, labels, cotangent)
+            logits, gradient = self._pass(images, cotangent, given)
             return logits, gradient.contiguous()
         gradients, parts = torch.empty_like(images), []
         for k in range(0, len(images), size):
             part = slice(k, k + size)
             some, count = images[part], len(images[part])
-            logits, gradient = self._pass(self._full(some), self._full(labels[part]), cotangent)
+            cut = tuple(self._full(values[part]) for values in given)
+            logits, gradient = self._pass(self._full(some), cotangent, cut)
             gradients[part] = gradient[:count]
             parts.append(logits[:count])
         return torch.cat(parts), gradients
 
-    def _pass(self, images: Tensor, labels: Tensor, cotangent: Cotangent) -> tuple[Tensor, Tensor]:
+    def _pass(
+        self, images: Tensor, cotangent: Cotangent, given: tuple[Tensor, ...]
+    ) -> tuple[Tensor, Tensor]:
         with torch.enable_grad():
             leaf = self._laid_out(images).requires_grad_()
             logits: Tensor = self.model(leaf)
@@ -76,7 +82,7 @@ class GradientStep:
                 "gradient, from the model; gradient attacks need one, remove detach or no_grad"
             )
         values = logits.detach()
-        (gradient,) = torch.autograd.grad(logits, leaf, cotangent(values, labels))
+        (gradient,) = torch.autograd.grad(logits, leaf, cotangent(values, *given))
         return values, gradient
 
     def at_most(self, size: int) -> None:
@@ -128,3 +134,15 @@ def margin_cotangent(logits: Tensor, labels: Tensor) -> Tensor:
     return result.scatter_add_(
         1, others.argmax(1, keepdim=True), torch.full_like(result[:, :1], -1.0)
     )
+
+
+def difference_cotangent(logits: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
+    """Return the derivative of (the label's logit - the target's logit) by the logits.
+
+    Args:
+        logits: (B, classes).
+        labels: (B,) int64.
+        targets: (B,) int64, another class for each sample.
+    """
+    result = torch.zeros_like(logits).scatter_(1, labels[:, None], 1.0)
+    return result.scatter_(1, targets[:, None], -1.0)
