@@ -73,6 +73,13 @@ class GradientStep:
     def _pass(
         self, images: Tensor, cotangent: Cotangent, given: tuple[Tensor, ...]
     ) -> tuple[Tensor, Tensor]:
+        leaf, logits = self._forward(images)
+        values = logits.detach()
+        (gradient,) = torch.autograd.grad(logits, leaf, cotangent(values, *given))
+        return values, gradient
+
+    def _forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the images as the graph's leaf, and the logits."""
         with torch.enable_grad():
             leaf = self._laid_out(images).requires_grad_()
             logits: Tensor = self.model(leaf)
@@ -81,9 +88,35 @@ class GradientStep:
                 "expected logits that can be differentiated by the images, got logits without a "
                 "gradient, from the model; gradient attacks need one, remove detach or no_grad"
             )
-        values = logits.detach()
-        (gradient,) = torch.autograd.grad(logits, leaf, cotangent(values, *given))
-        return values, gradient
+        return leaf, logits
+
+    def jacobian(self, images: Tensor, labels: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Return logits and the gradients of several differences of logits at once.
+
+        One pass forward, one backward for each target: about half of the cost of so many steps.
+
+        Args:
+            images: (B, C, H, W) float in [0, 1], B > 0; not changed.
+            labels: (B,) int64.
+            targets: (B, T) int64, classes other than the label.
+
+        Returns:
+            (B, classes) logits and (B, T, C, H, W) gradients of (target's logit - label's logit).
+        """
+        size = self.micro_batch or len(images)
+        logits, gradients = [], images.new_empty(*targets.shape, *images.shape[1:])
+        for k in range(0, len(images), size):
+            part = slice(k, k + size)
+            some, own, others = (self._full(v[part]) for v in (images, labels, targets))
+            count = len(images[part])
+            leaf, values = self._forward(some)
+            for t, target in enumerate(others.T):
+                cotangent = -difference_cotangent(values.detach(), own, target)
+                last = t == targets.shape[1] - 1
+                (gradient,) = torch.autograd.grad(values, leaf, cotangent, retain_graph=not last)
+                gradients[part, t] = gradient[:count]
+            logits.append(values.detach()[:count])
+        return torch.cat(logits), gradients
 
     def at_most(self, size: int) -> None:
         """Put no more than this many images into a pass from now on, for memory ran out."""
