@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from bench.attacks.minimum.options import Options
+from bench.attacks.minimum.options import Norm, Options
 from bench.attacks.minimum.plane import to_plane
 from bench.steps.step import GradientStep
 
@@ -39,7 +39,7 @@ class Candidates:
 
 
 def candidates(
-    step: GradientStep, images: Tensor, labels: Tensor, aim: Tensor, norm: str, options: Options
+    step: GradientStep, images: Tensor, labels: Tensor, aim: Tensor, norm: Norm, options: Options
 ) -> Candidates:
     """Return the classes that may be nearest.
 
@@ -61,7 +61,7 @@ def candidates(
     parts: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
     gradients = torch.zeros_like(labels)
     wanted = torch.ones_like(labels, dtype=torch.bool)
-    for block in order.split(options.classes, dim=1):
+    for block in torch.split(order, options.classes, dim=1):
         rows = wanted.nonzero()[:, 0]
         found = _block(step, images[rows], labels[rows], block[rows], aim[rows], norm)
         gradients[rows] += block.shape[1]
@@ -81,7 +81,7 @@ def candidates(
 
 
 def _block(
-    step: GradientStep, images: Tensor, labels: Tensor, targets: Tensor, aim: Tensor, norm: str
+    step: GradientStep, images: Tensor, labels: Tensor, targets: Tensor, aim: Tensor, norm: Norm
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return distances (n, T), unit gradients (n, T, D), offsets and lengths (n, T)."""
     logits, gradients = step.jacobian(images, labels, targets)
@@ -117,7 +117,7 @@ def _may_go_on(
     labels: Tensor,
     order: Tensor,
     parts: list[tuple[Tensor, Tensor, Tensor, Tensor]],
-    norm: str,
+    norm: Norm,
     options: Options,
 ) -> Tensor:
     """Return (B,) bool: could the next class's boundary be near enough to be tried?"""
@@ -132,6 +132,7 @@ def _may_go_on(
     return margin < options.slack * nearest * steepest
 
 
-def _dual(normals: Tensor, norm: str) -> Tensor:
+def _dual(normals: Tensor, norm: Norm) -> Tensor:
     """Return the dual norms (n, T) of unit normals (n, T, D)."""
-    return torch.linalg.vector_norm(normals, 2 if norm == "l2" else 1, dim=2)
+    dual: Tensor = torch.linalg.vector_norm(normals, 2 if norm == "l2" else 1, dim=2)
+    return dual

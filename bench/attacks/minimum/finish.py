@@ -12,8 +12,10 @@ from bench.steps.step import GradientStep
 GROWTH = (1e-6, 1e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
 """How far a point that falls short is grown until it is adversarial."""
 SHRINK = 1e-2
-"""An adversarial point is shrunk by bisection, at most by this share."""
-BISECTIONS = 7
+"""An adversarial point is shrunk at most by this share."""
+POSITIONS = 4
+SHARE = 2e-4
+"""Largest share of the clean image's margin to aim beyond the boundary."""
 SETTLE = (0.0, 1e-5, 1e-4, 1e-3)
 """Candidates for s in delta <- clip((1 + s) delta), tried in this order."""
 MARGIN = 1e-5
@@ -39,20 +41,32 @@ def grow(step: GradientStep, x0: Tensor, delta: Tensor, labels: Tensor) -> tuple
     return found, fooled
 
 
-def shrink(step: GradientStep, x0: Tensor, delta: Tensor, labels: Tensor) -> Tensor:
-    """Return adversarial perturbations shrunk onto the boundary, a little beyond it as they were.
+def shrink(step: GradientStep, x0: Tensor, delta: Tensor, labels: Tensor, beyond: Tensor) -> Tensor:
+    """Return adversarial perturbations shrunk towards the boundary, by false position.
 
     Args:
         step: the model.
         x0: (B, C, H, W) clean images; delta: the same shape, adversarial perturbations.
         labels: (B,) int64.
+        beyond: (B,) margin to be left, small.
     """
-    low, high = torch.full_like(delta[:, 0, 0, 0], 1 - SHRINK), torch.ones_like(delta[:, 0, 0, 0])
-    for _ in range(BISECTIONS):
-        middle = (low + high) / 2
-        x = (x0 + _per_image(middle, delta) * delta).clamp_(0, 1)
-        fooled = logit_margin(step.logits(x), labels) > 0
-        low, high = torch.where(fooled, low, middle), torch.where(fooled, middle, high)
+
+    def margin(share: Tensor) -> Tensor:
+        x = (x0 + _per_image(share, delta) * delta).clamp_(0, 1)
+        return logit_margin(step.logits(x), labels)
+
+    high = torch.ones_like(beyond)
+    low = high - SHRINK
+    above, below = margin(high), margin(low)
+    # where even the shortest is adversarial, that one is taken
+    high, above = torch.where(below > 0, low, high), torch.where(below > 0, below, above)
+    for _ in range(POSITIONS):
+        share = ((beyond - below) / (above - below)).clamp(0.02, 0.98)
+        middle = torch.where(below > 0, high, low + share.nan_to_num(0.5) * (high - low))
+        there = margin(middle)
+        fooled = there > 0
+        low, below = torch.where(fooled, low, middle), torch.where(fooled, below, there)
+        high, above = torch.where(fooled, middle, high), torch.where(fooled, there, above)
     return (x0 + _per_image(high, delta) * delta).clamp_(0, 1) - x0
 
 
@@ -89,13 +103,18 @@ def settle(step: GradientStep, images: Tensor, adversarial: Tensor, labels: Tens
     return settled
 
 
-def goal(logits: Tensor) -> Tensor:
-    """Return the margin (B,) to aim at: a little more than settling asks for, or than is resolved.
+def goal(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the margin (B,) to aim at beyond the boundary.
+
+    A little more than settling asks for; near the boundary a share of the way, which settling may
+    not exceed either; never less than the logits' float resolves.
 
     Args:
         logits: (B, classes) of the clean images, as the model gives them.
+        labels: (B,) int64.
     """
-    return torch.maximum(1.2 * MARGIN * spread(logits), resolution(logits))
+    way = SHARE * logit_margin(logits, labels).abs()
+    return torch.maximum(torch.minimum(1.2 * MARGIN * spread(logits), way), resolution(logits))
 
 
 def _per_image(values: Tensor, like: Tensor) -> Tensor:

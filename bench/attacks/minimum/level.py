@@ -47,7 +47,8 @@ class LevelStep(GradientStep):
 
     def level(self, logits: Tensor) -> Tensor:
         """Return (B, classes) logits with the largest at 0 and an ordinary size."""
-        return (logits - logits.amax(1, keepdim=True)) * self.scale
+        levelled: Tensor = (logits - logits.amax(1, keepdim=True)) * self.scale
+        return levelled
 
     def at_most(self, size: int) -> None:
         """Put no more than this many images into a pass from now on, for memory ran out."""

@@ -8,93 +8,37 @@ the cut found there joins the others (null step).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
-
 import torch
 from torch import Tensor
 
 from bench.attacks.base import logit_margin
 from bench.attacks.minimum.cuts import Cuts
 from bench.attacks.minimum.finish import grow
-from bench.attacks.minimum.options import Options
+from bench.attacks.minimum.options import Norm, Options
+from bench.attacks.minimum.pairs import (
+    EXACT,
+    FLAT,
+    GOING,
+    KKT,
+    LOST,
+    NONFINITE,
+    SLOW,
+    STEPS,
+    Best,
+    Pairs,
+    joined,
+)  # fmt: skip
 from bench.attacks.minimum.plane import to_plane
 from bench.attacks.minimum.project_l2 import project_l2
 from bench.attacks.minimum.project_linf import project_linf
 from bench.steps.step import GradientStep, difference_cotangent
 
-REASONS = ("going", "kkt", "slow", "lost", "steps", "exact", "nonfinite", "no gradient")
-GOING, KKT, SLOW, LOST, STEPS, EXACT, NONFINITE, FLAT = range(len(REASONS))
 SERIOUS = 0.1
 """Share of the predicted fall of the merit that makes a step serious."""
 PENALTY = 1.5
 """The merit charges a missing margin with so many times what the cuts say it costs."""
 LINEAR = 2e-5
 """A margin that is so near to its linearisation, relative to the logits' spread, was linear."""
-
-
-@dataclass
-class Best:
-    """The nearest adversarial perturbation of each image so far."""
-
-    delta: Tensor
-    """(B, D)."""
-    distance: Tensor
-    """(B,); infinite where there is none."""
-
-    def record(self, index: Tensor, delta: Tensor, distance: Tensor, fooled: Tensor) -> None:
-        """Take the nearest adversarial points (n, D) of images `index` (n,)."""
-        d = torch.where(fooled & distance.isfinite(), distance, torch.inf)
-        least = self.distance.scatter_reduce(0, index, d, "amin")
-        wins = (d == least[index]) & (d < self.distance[index])
-        # of equals the first, so that nothing depends on the order of writing
-        rows = torch.arange(len(index), device=index.device)
-        first = torch.full_like(self.distance, len(index), dtype=torch.int64)
-        first = first.scatter_reduce(0, index, torch.where(wins, rows, len(index)), "amin")
-        chosen = (wins & (first[index] == rows)).nonzero()[:, 0]
-        self.delta[index[chosen]] = delta[chosen]
-        self.distance = least
-
-
-@dataclass
-class Pairs:
-    """P pairs of image and class under way; pixels flattened to D values."""
-
-    index: Tensor
-    """(P,) int64, which image."""
-    target: Tensor
-    """(P,) int64, which class."""
-    point: Tensor
-    """(P, D), the perturbation where the pair stands."""
-    margin: Tensor
-    """(P,), target's minus label's logit there."""
-    cuts: Cuts
-    first: Tensor
-    """(P, D), unit gradient at the first point."""
-    length: Tensor
-    """(P,), its L2 norm: margins are measured in it."""
-    price: Tensor = field(default_factory=lambda: torch.empty(0))
-    """(P,), distance that a missing unit of margin costs."""
-    quiet: Tensor = field(default_factory=lambda: torch.empty(0))
-    """(P,) int64, predicted gains in a row that were not worth it."""
-    checked: Tensor = field(default_factory=lambda: torch.empty(0))
-    """(P,), merit when progress was last looked at."""
-    gain: Tensor = field(default_factory=lambda: torch.empty(0))
-    """(P,), what the cuts still promise, relative to the distance."""
-    why: Tensor = field(default_factory=lambda: torch.empty(0))
-    """(P,) int64, a place in REASONS."""
-
-    def __post_init__(self) -> None:
-        if len(self.why) != len(self.index):
-            self.price = torch.zeros_like(self.margin)
-            self.quiet = torch.zeros_like(self.index)
-            self.checked = torch.full_like(self.margin, torch.inf)
-            self.gain = torch.full_like(self.margin, torch.inf)
-            self.why = torch.zeros_like(self.index)
-
-    def rows(self, chosen: Tensor) -> Pairs:
-        """Return some pairs, (n,) int64."""
-        values = [getattr(self, f.name) for f in fields(self)]
-        return Pairs(*(v.rows(chosen) if isinstance(v, Cuts) else v[chosen] for v in values))
 
 
 class Search:
@@ -110,7 +54,7 @@ class Search:
 
     def __init__(
         self, step: GradientStep, images: Tensor, labels: Tensor, aim: Tensor, spread: Tensor,
-        norm: str, options: Options,
+        norm: Norm, options: Options,
     ) -> None:  # fmt: skip
         self.step, self.images, self.labels = step, images, labels
         self.aim, self.spread, self.norm, self.options = aim, spread, norm, options
@@ -144,12 +88,12 @@ class Search:
         if len(pairs.index):
             pairs.why[:] = STEPS
             done.append(pairs)
-        ended = _joined(done)
+        ended = joined(done)
         self._grow(ended)
         return ended
 
     def _grow(self, pairs: Pairs) -> None:
-        """Record where the pairs stand, grown until adversarial, if that is nearer than the best."""
+        """Record where pairs stand, grown until adversarial, if that is nearer than the best."""
         rows = (self.size(pairs.point) < self.best.distance[pairs.index]).nonzero()[:, 0]
         if len(rows) == 0:
             return
@@ -162,7 +106,7 @@ class Search:
         self.best.record(index, delta, self.size(delta), fooled)
 
     def begin(self, index: Tensor, target: Tensor, start: Tensor) -> Pairs:
-        """Return pairs that begin at perturbations (n, D) of images `index` (n,): a gradient each."""
+        """Return pairs that begin at perturbations (n, D) of images `index` (n,)."""
         x0, labels = self.x0[index], self.labels[index]
         x = (x0 + start).clamp_(0, 1)
         images = x.view(-1, *self.images.shape[1:])
@@ -228,7 +172,7 @@ class Search:
             price = 1 / ends.sum(1).clamp_min(1e-12)
         else:
             radius = self.size(pairs.point)
-            weight = self.options.pull * x0.shape[1] * radius
+            weight = self.options.pull * 4.0**pairs.quiet * x0.shape[1] * radius
             delta, _ = project_linf(cuts, low, high, pairs.point, radius, weight, rounds)
             size = self.size(delta)
             price = cuts.multipliers.sum(1) / weight
@@ -286,11 +230,3 @@ class Search:
         )
         pairs.point = torch.where(serious[:, None], delta, pairs.point)
         pairs.margin = torch.where(serious, margin, pairs.margin)
-
-
-def _joined(parts: list[Pairs]) -> Pairs:
-    """Return all pairs in one."""
-    names = [f.name for f in fields(Pairs) if f.name != "cuts"]
-    joined = {name: torch.cat([getattr(p, name) for p in parts]) for name in names}
-    cuts = Cuts(*(torch.cat([getattr(p.cuts, f.name) for p in parts]) for f in fields(Cuts)))
-    return Pairs(cuts=cuts, **joined)

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
 from bench.attacks.brendel_bethge.attack import L2BrendelBethge, LinfBrendelBethge
 from bench.attacks.brendel_bethge.nearest import nearest_starts
+from bench.attacks.minimum.options import Norm
 from bench.entries.attacks import AttackSpec
 from bench.steps.step import GradientStep
 
 NEAREST = 3
 """Boundaries that are nearest to first order, where a walk begins if the search found nothing."""
+
+
+Seen = Callable[[Tensor, Tensor, Tensor], None]
+
+
+def _nothing(index: Tensor, logits: Tensor, gradient: Tensor) -> None:
+    """See a step, and forget it."""
 
 
 class Walk:
@@ -29,12 +39,17 @@ class Walk:
     """
 
     def __init__(
-        self, step: GradientStep, images: Tensor, labels: Tensor, norm: str, steps: int
+        self,
+        step: GradientStep,
+        images: Tensor,
+        labels: Tensor,
+        norm: Norm,
+        steps: int,
     ) -> None:
         spec = AttackSpec(
             algorithm="brendel-bethge", norm=norm, steps=steps, learning_rate=1e-3, version=1
-        )  # type: ignore[call-arg, unused-ignore]
-        self.attack = (_L2 if norm == "l2" else _Linf)(spec)
+        )
+        self.attack: _L2 | _Linf = (_L2 if norm == "l2" else _Linf)(spec)
         self.step, self.images, self.labels = step, images, labels
         self.gradients = torch.zeros_like(labels)
         self.nonfinite = torch.zeros_like(labels, dtype=torch.bool)
@@ -56,7 +71,7 @@ class Walk:
         images, labels = self.images[rows], self.labels[rows]
         return nearest_starts(self.step, images, labels, NEAREST, self.attack.solve)
 
-    def _seen(self, rows: Tensor):  # type: ignore[no-untyped-def]
+    def _seen(self, rows: Tensor) -> Seen:
         def seen(index: Tensor, logits: Tensor, gradient: Tensor) -> None:
             at = rows[index]
             size = gradient.flatten(1).abs().amax(1)
@@ -69,14 +84,18 @@ class Walk:
 
 
 class _L2(L2BrendelBethge):
-    seen = staticmethod(lambda index, logits, gradient: None)
+    """The walk in L2, watched."""
+
+    seen: Seen = staticmethod(_nothing)
 
     def watch(self, index: Tensor, logits: Tensor, gradient: Tensor) -> None:
         self.seen(index, logits, gradient)
 
 
 class _Linf(LinfBrendelBethge):
-    seen = staticmethod(lambda index, logits, gradient: None)
+    """The walk in Linf, watched."""
+
+    seen: Seen = staticmethod(_nothing)
 
     def watch(self, index: Tensor, logits: Tensor, gradient: Tensor) -> None:
         self.seen(index, logits, gradient)
