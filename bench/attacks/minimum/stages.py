@@ -16,8 +16,10 @@ from bench.attacks.minimum.options import Norm, Options
 from bench.attacks.minimum.pairs import EXACT, KKT, REASONS, Pairs
 from bench.attacks.minimum.search import Search
 from bench.attacks.minimum.walk import Walk
-from bench.steps.step import GradientStep
+from bench.steps.step import GradientStep, difference_cotangent
 
+WORTH = 1.3
+"""A walk's end is searched from if it is not longer than so many times the best."""
 STATUSES = ("converged", "stalled", "nonfinite")
 CLEAN = "clean"
 """Reason of an image that the model gives another class than its label as it is."""
@@ -72,7 +74,7 @@ class Stages:
         self._stage(self._pairs(first, near))
         self._again(usable)
         if self.options.walk_steps:
-            self._walks(usable)
+            self._walks(first, usable)
         return self._finished()
 
     def _pairs(self, first: Candidates, chosen: Tensor) -> Pairs:
@@ -116,8 +118,7 @@ class Stages:
             if len(rows) == 0:
                 return
             start = self.search.best.delta[rows]
-            x = (self.images[rows] + start.view_as(self.images[rows])).clamp_(0, 1)
-            others = self.step.logits(x).scatter(1, self.labels[rows, None], -torch.inf)
+            others = self._others(self._best_images(rows), self.labels[rows])
             count = min(2, others.shape[1] - 1)
             classes = others.topk(count, 1).indices
             # the class that it is in already, only where its search was not stationary
@@ -127,38 +128,75 @@ class Stages:
             pairs = self.search.begin(rows[at], classes[at, rank], start[at])
             todo = self._stage(pairs)
 
-    def _walks(self, usable: Tensor) -> None:
-        """Polish what is not stationary; fall back on the walk where nothing was found."""
-        best = self.search.best
-        lost = ~best.distance.isfinite() & ~self.clean
-        rows = lost.nonzero()[:, 0]
-        if len(rows):
-            self._fall_back(rows)
-        rough = usable & ~lost & best.distance.isfinite() & (self.left > self.options.rough)
-        rows = rough.nonzero()[:, 0]
-        if len(rows):
-            images = self.images[rows]
-            self._improve(rows, (images + best.delta[rows].view_as(images)).clamp_(0, 1))
+    def _walks(self, first: Candidates, usable: Tensor) -> None:
+        """Walk where the net turns or the search found nothing, and polish what is not stationary.
 
-    def _fall_back(self, rows: Tensor) -> None:
-        """Walk from the given starts and from beyond the nearest boundaries."""
-        if self.starts is not None:
-            given = self.starts[rows]
-            ok = logit_margin(self.step.logits(given), self.labels[rows]) > 0
-            if bool(ok.any()):
-                self._improve(rows[ok], given[ok])
-        for points, fooled in self.walk.nearest(rows):
+        Every walk ends in a search of its own: a walk finds a basin, the search its bottom.
+        """
+        have = self.search.best.distance.isfinite()
+        rough = usable & have & (self.left > self.options.rough)
+        rows = ((~have & ~self.clean) | rough | self._turned(first, usable & have)).nonzero()[:, 0]
+        if len(rows) == 0:
+            return
+        for points, fooled in self._starts(rows):
             if bool(fooled.any()):
                 self._improve(rows[fooled], points[fooled])
+        have = self.search.best.distance.isfinite()
+        rows = (usable & have & (self.left > self.options.rough)).nonzero()[:, 0]
+        if len(rows):
+            self._improve(rows, self._best_images(rows))
+
+    def _turned(self, first: Candidates, chosen: Tensor) -> Tensor:
+        """Return (B,) bool: does the gradient at the best point point elsewhere than when clean?
+
+        So it does, too, where the best is in a class that was not looked at.
+        """
+        turned = torch.zeros_like(chosen)
+        rows = (chosen & (self.why != EXACT)).nonzero()[:, 0]
+        if len(rows) == 0:
+            return turned
+        images, labels = self._best_images(rows), self.labels[rows]
+        target = self._others(images, labels).argmax(1)
+        _, gradient = self.step(images, labels, difference_cotangent, target)
+        self.search.gradients[rows] += 1
+        same = first.classes[rows] == target[:, None]
+        normal = first.normals[rows, same.int().argmax(1)]
+        cosine = -torch.nn.functional.cosine_similarity(normal, gradient.flatten(1))
+        turned[rows] = ~same.any(1) | (cosine < self.options.turn)
+        return turned
+
+    def _starts(self, rows: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Return start images for some samples, and which are adversarial: given, and nearest."""
+        starts = self.walk.nearest(rows)
+        if self.starts is None:
+            return starts
+        given = self.starts[rows]
+        return [(given, logit_margin(self.step.logits(given), self.labels[rows]) > 0), *starts]
 
     def _improve(self, rows: Tensor, starts: Tensor) -> None:
+        """Walk from adversarial images `starts`, and search from where the walks end."""
+        best = self.search.best
         begin = self.search.size((starts - self.images[rows]).flatten(1))
         found, distance = self.walk.improve(rows, starts)
         self.walked[rows] = True
         self.gained[rows] |= self.walk.moved[rows] & (distance < begin * (1 - 1e-3))
+        others = self._others(found, self.labels[rows])
         fooled = logit_margin(self.step.logits(found), self.labels[rows]) > 0
         delta = (found - self.images[rows]).flatten(1)
-        self.search.best.record(rows, delta, distance, fooled)
+        best.record(rows, delta, distance, fooled)
+        near = fooled & self.walk.moved[rows] & (distance < WORTH * best.distance[rows])
+        near &= ~(self.search.nonfinite | self.walk.nonfinite)[rows]
+        if bool(near.any()):
+            self._stage(self.search.begin(rows[near], others[near].argmax(1), delta[near]))
+
+    def _others(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Return the logits (n, classes) of images, -inf at their label."""
+        return self.step.logits(images).scatter(1, labels[:, None], -torch.inf)
+
+    def _best_images(self, rows: Tensor) -> Tensor:
+        """Return the best adversarial images (n, C, H, W) so far of some samples."""
+        images = self.images[rows]
+        return (images + self.search.best.delta[rows].view_as(images)).clamp_(0, 1)
 
     def _finished(self) -> Found:
         """Return the settled images and what is to be said of each."""
@@ -169,11 +207,11 @@ class Stages:
         if len(rows):
             images, labels = self.images[rows], self.labels[rows]
             delta = best.delta[rows].view_as(images)
-            delta = shrink(self.step, images, delta, labels, 0.3 * self.aim[rows])
+            delta = shrink(self.step, images, delta, labels, 0.95 * self.aim[rows])
             x = (images + delta).clamp_(0, 1)
             adversarial[rows] = settle(self.plain, images, x, labels)
         nonfinite = self.search.nonfinite | self.walk.nonfinite
-        stationary = (self.why == EXACT) | (self.left <= self.options.rough) | self.clean
+        stationary = (self.left <= self.options.stationary) | self.clean
         stalled = ~stationary & ~(self.walked & self.gained)
         stalled |= ~have & ~self.clean
         codes = torch.where(nonfinite, 2, torch.where(stalled, 1, 0)).tolist()
