@@ -16,7 +16,7 @@ class Options:
     """Linearisations that a pair of image and class keeps at once."""
     rounds: int = 4
     """Newton steps on the multipliers of the cuts, a fixed number for every sample."""
-    steps: int = 60
+    steps: int = 40
     """Largest number of gradients for one pair from one start."""
     slack: float = 1.3
     """A class is tried if its first-order distance is below this multiple of the best so far."""
@@ -41,7 +41,7 @@ class Options:
     stationary: float = 5e-3
     """One that ends while they promise more than this is not stationary."""
     turn: float = 0.8
-    """Walks begin elsewhere where the gradient at the best point has a smaller cosine than this
-    with the one at the clean image."""
+    """Walks begin elsewhere too where the gradients at the best point and at the clean image differ
+    by more than this multiple of the shorter one."""
     walk_steps: int = 60
     """Steps of a Brendel-Bethge walk, the polish and fallback; 0: none."""

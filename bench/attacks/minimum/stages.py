@@ -138,16 +138,19 @@ class Stages:
         rows = ((~have & ~self.clean) | rough | self._turned(first, usable & have)).nonzero()[:, 0]
         if len(rows) == 0:
             return
-        for points, fooled in self._starts(rows):
-            if bool(fooled.any()):
-                self._improve(rows[fooled], points[fooled])
+        starts = self._starts(rows)
+        fooled = torch.cat([fooled for _, fooled in starts])
+        if bool(fooled.any()):
+            # all walks at once: a walk of few samples costs as much time
+            points = torch.cat([points for points, _ in starts])
+            self._improve(rows.repeat(len(starts))[fooled], points[fooled])
         have = self.search.best.distance.isfinite()
         rows = (usable & have & (self.left > self.options.rough)).nonzero()[:, 0]
         if len(rows):
             self._improve(rows, self._best_images(rows))
 
     def _turned(self, first: Candidates, chosen: Tensor) -> Tensor:
-        """Return (B,) bool: does the gradient at the best point point elsewhere than when clean?
+        """Return (B,) bool: is the gradient at the best point another than at the clean image?
 
         So it does, too, where the best is in a class that was not looked at.
         """
@@ -160,9 +163,11 @@ class Stages:
         _, gradient = self.step(images, labels, difference_cotangent, target)
         self.search.gradients[rows] += 1
         same = first.classes[rows] == target[:, None]
-        normal = first.normals[rows, same.int().argmax(1)]
-        cosine = -torch.nn.functional.cosine_similarity(normal, gradient.flatten(1))
-        turned[rows] = ~same.any(1) | (cosine < self.options.turn)
+        rank = same.int().argmax(1)
+        clean, here = first.lengths[rows, rank], torch.linalg.vector_norm(gradient.flatten(1), dim=1)
+        change = first.normals[rows, rank] * clean[:, None] + gradient.flatten(1)
+        least = self.options.turn * torch.minimum(clean, here)
+        turned[rows] = ~same.any(1) | (torch.linalg.vector_norm(change, dim=1) > least)
         return turned
 
     def _starts(self, rows: Tensor) -> list[tuple[Tensor, Tensor]]:
@@ -174,12 +179,17 @@ class Stages:
         return [(given, logit_margin(self.step.logits(given), self.labels[rows]) > 0), *starts]
 
     def _improve(self, rows: Tensor, starts: Tensor) -> None:
-        """Walk from adversarial images `starts`, and search from where the walks end."""
+        """Walk from adversarial images `starts`, and search from where the walks end.
+
+        Args:
+            rows: (n,) int64, samples; one may have several starts.
+            starts: (n, C, H, W).
+        """
         best = self.search.best
         begin = self.search.size((starts - self.images[rows]).flatten(1))
         found, distance = self.walk.improve(rows, starts)
         self.walked[rows] = True
-        self.gained[rows] |= self.walk.moved[rows] & (distance < begin * (1 - 1e-3))
+        self.gained[rows[self.walk.moved[rows] & (distance < begin * (1 - 1e-3))]] = True
         others = self._others(found, self.labels[rows])
         fooled = logit_margin(self.step.logits(found), self.labels[rows]) > 0
         delta = (found - self.images[rows]).flatten(1)

@@ -56,7 +56,7 @@ class Walk:
         self.moved = torch.zeros_like(labels, dtype=torch.bool)
 
     def improve(self, rows: Tensor, starts: Tensor) -> tuple[Tensor, Tensor]:
-        """Walk from adversarial images `starts` (n, C, H, W) of images `rows` (n,).
+        """Walk from adversarial images `starts` (n, C, H, W) of images `rows` (n,), repeatable.
 
         Returns:
             The nearest adversarial images (n, C, H, W) and their distances (n,).
@@ -76,9 +76,9 @@ class Walk:
             at = rows[index]
             size = gradient.flatten(1).abs().amax(1)
             finite = size.isfinite() & logits.isfinite().all(1)
-            self.gradients[at] += 1
-            self.nonfinite[at] |= ~finite
-            self.moved[at] |= finite & (size > 0)
+            self.gradients += torch.bincount(at, minlength=len(self.labels))
+            self.nonfinite[at[~finite]] = True
+            self.moved[at[finite & (size > 0)]] = True
 
         return seen
 
