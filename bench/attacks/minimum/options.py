@@ -14,7 +14,7 @@ class Options:
 
     cuts: int = 4
     """Linearisations that a pair of image and class keeps at once."""
-    rounds: int = 4
+    rounds: int = 3
     """Newton steps on the multipliers of the cuts, a fixed number for every sample."""
     steps: int = 40
     """Largest number of gradients for one pair from one start."""
@@ -34,7 +34,7 @@ class Options:
     """No more classes than this are looked at."""
     pull: float = 1.0
     """Linf: how weakly a step is held at the best point (kappa of the proximal term)."""
-    second_starts: int = 2
+    second_starts: int = 1
     """How often a search begins again elsewhere; 0: never."""
     rough: float = 1e-3
     """A search that ends while its cuts promise more than this, relative, is polished by a walk."""

@@ -13,6 +13,8 @@ REASONS = ("going", "kkt", "slow", "lost", "steps", "exact", "nonfinite", "no gr
 GOING, KKT, SLOW, LOST, STEPS, EXACT, NONFINITE, FLAT = range(len(REASONS))
 """Why a pair stops: stationary; no progress; another class of the image is nearer; out of steps;
 the model was linear all the way; a NaN or infinite value; a gradient of exactly zero."""
+SAME = 1e-5
+"""Gradients that differ by no more than this, relative, are the same: the model is linear."""
 
 
 @dataclass

@@ -22,6 +22,7 @@ from bench.attacks.minimum.pairs import (
     KKT,
     LOST,
     NONFINITE,
+    SAME,
     SLOW,
     STEPS,
     Best,
@@ -190,7 +191,8 @@ class Search:
             slow = pairs.checked - merit < options.slow * merit
             pairs.why[slow & (pairs.why == GOING)] = SLOW
             pairs.checked = merit
-        lost = (size > options.lost * self.best.distance[pairs.index]) & (now > 0)
+        limit = options.lost if now else options.slack
+        lost = size > limit * self.best.distance[pairs.index]
         pairs.why[lost] = LOST
 
     def _break(self, pairs: Pairs, length: Tensor, logits: Tensor) -> None:
@@ -204,7 +206,7 @@ class Search:
         """Stop pairs whose first step ended where the model is what it was at the clean image."""
         if now:
             return
-        same = (normal - pairs.first).abs().amax(1) <= 1e-5 * pairs.first.abs().amax(1)
+        same = (normal - pairs.first).abs().amax(1) <= SAME * pairs.first.abs().amax(1)
         tolerance = LINEAR * self.spread[pairs.index] + self.aim[pairs.index]
         on_aim = (margin - self.aim[pairs.index]).abs() <= tolerance
         exact = same & on_aim & (pairs.why == GOING)

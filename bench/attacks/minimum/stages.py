@@ -13,7 +13,7 @@ from bench.attacks.minimum.cuts import Cuts
 from bench.attacks.minimum.finish import goal, settle, shrink
 from bench.attacks.minimum.level import LevelStep, spread
 from bench.attacks.minimum.options import Norm, Options
-from bench.attacks.minimum.pairs import EXACT, KKT, REASONS, Pairs
+from bench.attacks.minimum.pairs import EXACT, KKT, REASONS, SAME, Pairs
 from bench.attacks.minimum.search import Search
 from bench.attacks.minimum.walk import Walk
 from bench.steps.step import GradientStep, difference_cotangent
@@ -58,6 +58,7 @@ class Stages:
         self.clean = (logit_margin(raw, labels) > 0) & raw.isfinite().all(1)
         self.why = torch.zeros_like(labels)
         self.left = torch.full_like(self.aim, torch.inf)
+        self.linear = torch.zeros_like(self.clean)
         self.walked = torch.zeros_like(self.clean)
         self.gained = torch.zeros_like(self.clean)
 
@@ -69,8 +70,9 @@ class Stages:
         search.nonfinite |= ~first.finite
         usable = first.finite & ~self.clean
         self._stage(self._pairs(first, usable[:, None] & _column(first, 0)))
+        self._find_linear(first)
         near = first.distances < self.options.slack * search.best.distance[:, None]
-        near &= (usable & (self.why != EXACT))[:, None] & ~_column(first, 0)
+        near &= (usable & ~self.linear)[:, None] & ~_column(first, 0)
         self._stage(self._pairs(first, near))
         self._again(usable)
         if self.options.walk_steps:
@@ -98,7 +100,7 @@ class Stages:
         here = self.search.size(ended.point) <= (1 + 1e-3) * best[ended.index]
         for code in range(len(REASONS)):
             rows = ended.index[here & (ended.why == code)]
-            stays = torch.isin(self.why[rows], self.why.new_tensor([KKT, EXACT]))
+            stays = self._ended(self.why[rows])
             stays &= best[rows] >= before[rows] * (1 - 1e-6)
             self.why[rows[~stays]] = code
         left = torch.where(here, ended.gain, torch.inf)
@@ -110,9 +112,28 @@ class Stages:
         self.why = torch.where(untold, worst, self.why)
         return best < before * (1 - 1e-3)
 
+    def _find_linear(self, first: Candidates) -> None:
+        """Note where the model is linear: the gradient is the same at the negative of the image.
+
+        There the first step has found the exact minimum, and all is done.
+        """
+        rows = (self.why == EXACT).nonzero()[:, 0]
+        if len(rows) == 0:
+            return
+        target, normal = first.classes[rows, 0], first.normals[rows, 0]
+        images, labels = 1 - self.images[rows], self.labels[rows]
+        _, gradient = self.step(images, labels, difference_cotangent, target)
+        self.search.gradients[rows] += 1
+        there = -gradient.flatten(1) / first.lengths[rows, 0, None]
+        self.linear[rows] = (there - normal).abs().amax(1) <= SAME * normal.abs().amax(1)
+
+    def _ended(self, why: Tensor) -> Tensor:
+        """Return (n,) bool: is this reason that of a stationary point?"""
+        return torch.isin(why, why.new_tensor([KKT, EXACT]))
+
     def _again(self, usable: Tensor) -> None:
         """Begin again at the best point, with the classes that are next there."""
-        todo = usable & (self.why != EXACT) & self.search.best.distance.isfinite()
+        todo = usable & ~self.linear & self.search.best.distance.isfinite()
         for number in range(self.options.second_starts):
             rows = todo.nonzero()[:, 0]
             if len(rows) == 0:
@@ -123,7 +144,7 @@ class Stages:
             classes = others.topk(count, 1).indices
             # the class that it is in already, only where its search was not stationary
             wanted = torch.ones_like(classes, dtype=torch.bool)
-            wanted[:, 0] = (self.why[rows] != KKT) & (number == 0)
+            wanted[:, 0] = ~self._ended(self.why[rows]) & (number == 0)
             at, rank = wanted.nonzero(as_tuple=True)
             pairs = self.search.begin(rows[at], classes[at, rank], start[at])
             todo = self._stage(pairs)
@@ -147,7 +168,7 @@ class Stages:
         have = self.search.best.distance.isfinite()
         rows = (usable & have & (self.left > self.options.rough)).nonzero()[:, 0]
         if len(rows):
-            self._improve(rows, self._best_images(rows))
+            self._improve(rows, self._best_images(rows), polish=True)
 
     def _turned(self, first: Candidates, chosen: Tensor) -> Tensor:
         """Return (B,) bool: is the gradient at the best point another than at the clean image?
@@ -155,7 +176,7 @@ class Stages:
         So it does, too, where the best is in a class that was not looked at.
         """
         turned = torch.zeros_like(chosen)
-        rows = (chosen & (self.why != EXACT)).nonzero()[:, 0]
+        rows = (chosen & ~self.linear).nonzero()[:, 0]
         if len(rows) == 0:
             return turned
         images, labels = self._best_images(rows), self.labels[rows]
@@ -164,7 +185,10 @@ class Stages:
         self.search.gradients[rows] += 1
         same = first.classes[rows] == target[:, None]
         rank = same.int().argmax(1)
-        clean, here = first.lengths[rows, rank], torch.linalg.vector_norm(gradient.flatten(1), dim=1)
+        clean, here = (
+            first.lengths[rows, rank],
+            torch.linalg.vector_norm(gradient.flatten(1), dim=1),
+        )
         change = first.normals[rows, rank] * clean[:, None] + gradient.flatten(1)
         least = self.options.turn * torch.minimum(clean, here)
         turned[rows] = ~same.any(1) | (torch.linalg.vector_norm(change, dim=1) > least)
@@ -178,7 +202,7 @@ class Stages:
         given = self.starts[rows]
         return [(given, logit_margin(self.step.logits(given), self.labels[rows]) > 0), *starts]
 
-    def _improve(self, rows: Tensor, starts: Tensor) -> None:
+    def _improve(self, rows: Tensor, starts: Tensor, polish: bool = False) -> None:
         """Walk from adversarial images `starts`, and search from where the walks end.
 
         Args:
@@ -187,7 +211,7 @@ class Stages:
         """
         best = self.search.best
         begin = self.search.size((starts - self.images[rows]).flatten(1))
-        found, distance = self.walk.improve(rows, starts)
+        found, distance = self.walk.improve(rows, starts, polish)
         self.walked[rows] = True
         self.gained[rows[self.walk.moved[rows] & (distance < begin * (1 - 1e-3))]] = True
         others = self._others(found, self.labels[rows])

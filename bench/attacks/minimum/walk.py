@@ -17,6 +17,10 @@ NEAREST = 3
 """Boundaries that are nearest to first order, where a walk begins if the search found nothing."""
 
 
+FAR, NEAR = 50, 3
+"""Steps after which the trust region halves: from afar as in a walk of 1000 steps, of which this is
+the beginning; from a good point soon, for the bottom of its basin is wanted."""
+
 Seen = Callable[[Tensor, Tensor, Tensor], None]
 
 
@@ -46,30 +50,33 @@ class Walk:
         norm: Norm,
         steps: int,
     ) -> None:
-        spec = AttackSpec(
-            algorithm="brendel-bethge", norm=norm, steps=steps, learning_rate=1e-3, version=1
+        self.explorer, self.polisher = (
+            (_L2 if norm == "l2" else _Linf)(_spec(norm, steps, max(1, steps // interval)))
+            for interval in (FAR, NEAR)
         )
-        self.attack: _L2 | _Linf = (_L2 if norm == "l2" else _Linf)(spec)
         self.step, self.images, self.labels = step, images, labels
         self.gradients = torch.zeros_like(labels)
         self.nonfinite = torch.zeros_like(labels, dtype=torch.bool)
         self.moved = torch.zeros_like(labels, dtype=torch.bool)
 
-    def improve(self, rows: Tensor, starts: Tensor) -> tuple[Tensor, Tensor]:
+    def improve(self, rows: Tensor, starts: Tensor, polish: bool) -> tuple[Tensor, Tensor]:
         """Walk from adversarial images `starts` (n, C, H, W) of images `rows` (n,), repeatable.
+
+        `polish` says that they are good already.
 
         Returns:
             The nearest adversarial images (n, C, H, W) and their distances (n,).
         """
         images = self.images[rows]
-        self.attack.seen = self._seen(rows)
-        found = self.attack.walk(self.step, images, self.labels[rows], starts)
-        return found, self.attack.distance((found - images).flatten(1))
+        attack = self.polisher if polish else self.explorer
+        attack.seen = self._seen(rows)
+        found = attack.walk(self.step, images, self.labels[rows], starts)
+        return found, attack.distance((found - images).flatten(1))
 
     def nearest(self, rows: Tensor) -> list[tuple[Tensor, Tensor]]:
         """Return start images beyond the nearest boundaries, and which are adversarial."""
         images, labels = self.images[rows], self.labels[rows]
-        return nearest_starts(self.step, images, labels, NEAREST, self.attack.solve)
+        return nearest_starts(self.step, images, labels, NEAREST, self.explorer.solve)
 
     def _seen(self, rows: Tensor) -> Seen:
         def seen(index: Tensor, logits: Tensor, gradient: Tensor) -> None:
@@ -81,6 +88,17 @@ class Walk:
             self.moved[at[finite & (size > 0)]] = True
 
         return seen
+
+
+def _spec(norm: Norm, steps: int, decays: int) -> AttackSpec:
+    return AttackSpec(
+        algorithm="brendel-bethge",
+        norm=norm,
+        steps=steps,
+        learning_rate=1e-3,
+        learning_rate_decays=decays,
+        version=1,
+    )
 
 
 class _L2(L2BrendelBethge):
