@@ -18,6 +18,8 @@ from bench.attacks.minimum.search import Search
 from bench.attacks.minimum.walk import Walk
 from bench.steps.step import GradientStep, difference_cotangent
 
+BEYOND = 2.0
+"""A second start is so many times as long as the best perturbation."""
 WORTH = 1.3
 """A walk's end is searched from if it is not longer than so many times the best."""
 STATUSES = ("converged", "stalled", "nonfinite")
@@ -132,7 +134,7 @@ class Stages:
         return torch.isin(why, why.new_tensor([KKT, EXACT]))
 
     def _again(self, usable: Tensor) -> None:
-        """Begin again at the best point, with the classes that are next there."""
+        """Begin again at the best point, with the classes that are next there, and beyond it."""
         todo = usable & ~self.linear & self.search.best.distance.isfinite()
         for number in range(self.options.second_starts):
             rows = todo.nonzero()[:, 0]
@@ -147,7 +149,19 @@ class Stages:
             wanted[:, 0] = ~self._ended(self.why[rows]) & (number == 0)
             at, rank = wanted.nonzero(as_tuple=True)
             pairs = self.search.begin(rows[at], classes[at, rank], start[at])
-            todo = self._stage(pairs)
+            todo = self._stage(pairs) | self._beyond(rows)
+
+    def _beyond(self, rows: Tensor) -> Tensor:
+        """Begin again a good way beyond the best points of samples `rows`, where other units are on.
+
+        Returns:
+            (B,) bool, which samples improved.
+        """
+        images = self.images[rows]
+        delta = BEYOND * self.search.best.delta[rows].view_as(images)
+        x = (images + delta).clamp_(0, 1)
+        classes = self._others(x, self.labels[rows]).argmax(1)
+        return self._stage(self.search.begin(rows, classes, (x - images).flatten(1)))
 
     def _walks(self, first: Candidates, usable: Tensor) -> None:
         """Walk where the net turns or the search found nothing, and polish what is not stationary.
