@@ -4,12 +4,11 @@ import copy
 
 import pytest
 import torch
-from attack_cases import frozen, pgd, predict, random_images, small_net
+from attack_cases import attacked, frozen, pgd, predict, random_images, small_net
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bench.attacks.base import logit_margin
-from bench.attacks.table import build
 from bench.entries.model import Net
 from bench.models.nets import build_net
 from bench.steps import calibrate as calibration
@@ -314,9 +313,9 @@ def test_attacks_succeed_alike_with_any_choice(choice: StepChoice) -> None:
     model = residual(tapped=False).double()
     images = IMAGES.double()
     labels = predict(model, images)
-    attack = build(pgd("l2", epsilon=0.3))
-    expected = attack(model, images, labels)
-    found = attack(model, images, labels, step=prepare(model, choice, images))
+    attack = pgd("l2", epsilon=0.3)
+    expected = attacked(attack, model, images, labels)
+    found = attacked(attack, model, images, labels, step=prepare(model, choice, images))
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
 
 

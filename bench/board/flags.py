@@ -32,12 +32,11 @@ def flags(model: ModelSummary, rules: Rules) -> list[str]:
     blind = max((a.zero_grad for a in attacks.values() if a.zero_grad >= 0), default=0.0)
     if blind >= MASKED_SHARE:
         found.append(f"zero-grad {blind:.1%}")
+    gate = rules.gates.min_minimal_success
     weak = [
         a.success.mean
         for name, a in attacks.items()
-        if rules.attacks[name].minimal
-        and a.correct
-        and a.success.mean < rules.gates.min_minimal_success
+        if rules.attacks[name].minimal and gate is not None and a.correct and a.success.mean < gate
     ]
     if weak:
         found.append(f"BB<gate {min(weak):.1%}")

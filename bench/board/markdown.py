@@ -153,8 +153,9 @@ def _attack_note(table: Table) -> str:
     rules = table.rules
     texts = []
     for name, spec in rules.attacks.items():
-        budget = "minimal" if spec.minimal else f"budget {spec.epsilon:.4g}"
-        scale = " per input value" if spec.epsilon_scale == "mean" else ""
+        said = spec.describe()
+        budget = "minimal" if spec.minimal else f"budget {said['budget']:.4g}"
+        scale = " per input value" if said.get("budget_scale") == "mean" else ""
         texts.append(f"{name}: {_norm(spec.norm)}, {budget}{scale}")
     return (
         "Success over the n clean-correct samples / median norm over them, an unfooled sample "

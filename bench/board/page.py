@@ -70,7 +70,11 @@ def _table(table: Table, shown: Shown | None, figures: Sequence[str]) -> dict[st
         "samples": len(rules.ids),
         "primary": rules.primary,
         "attacks": {
-            name: {"norm": spec.norm, "minimal": spec.minimal, "epsilon": spec.epsilon}
+            name: {
+                "norm": spec.norm,
+                "minimal": spec.minimal,
+                "epsilon": spec.describe().get("budget"),
+            }
             for name, spec in rules.attacks.items()
         },
         "white": _round(white_noise(*table.size)["rfc"]),

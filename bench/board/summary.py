@@ -208,7 +208,9 @@ def _reasons(
         found.append(f"{gates.kept_attack}: {kept} samples kept, {gates.min_kept} needed")
     for name, spec in rules.attacks.items():
         success = attacks[name].success.mean
-        if spec.minimal and not success >= gates.min_minimal_success:
+        if gates.min_minimal_success is None or not spec.minimal:
+            continue
+        if not success >= gates.min_minimal_success:
             found.append(f"{name} fools {success:.1%} of the clean-correct, ")
             found[-1] += f"{gates.min_minimal_success:.0%} needed"
     return tuple(found)

@@ -124,18 +124,19 @@ def _attacks() -> list[Row]:
     rows = []
     for protocol in registry.protocol_names():
         for name, spec in registry.protocol(protocol).attacks.items():
-            budget = "minimal" if spec.epsilon is None else f"{spec.epsilon:.4g}"
+            said = spec.describe()
+            budget = said.get("budget")
             rows.append(
                 {
                     "attack": name,
                     "protocol": protocol,
                     "algorithm": spec.algorithm,
                     "norm": spec.norm,
-                    "steps": spec.steps,
-                    "step": spec.learning_rate if spec.minimal else spec.step_size,
-                    "step_scale": None if spec.minimal else spec.step_scale,
-                    "budget": budget,
-                    "budget_scale": None if spec.minimal else spec.epsilon_scale,
+                    "steps": said.get("steps"),
+                    "step": said.get("step"),
+                    "step_scale": said.get("step_scale"),
+                    "budget": "minimal" if budget is None else f"{budget:.4g}",
+                    "budget_scale": said.get("budget_scale"),
                 }
             )
     return rows

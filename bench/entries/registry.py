@@ -171,7 +171,15 @@ def protocol(name: str) -> Protocol:
 
 @cache
 def _protocol(path: Path) -> Protocol:
-    found: Protocol = _read(path, Protocol)
+    return with_ids(_read(path, Protocol))
+
+
+def with_ids(found: Protocol) -> Protocol:
+    """Return a protocol with the ids of its lists filled in.
+
+    Raises:
+        BenchError: a list is missing or not of that many different ids.
+    """
     selection = {
         key: chosen.model_copy(update={"ids": _read_ids(chosen.file, chosen.count, key)})
         if chosen.rule == "list"
@@ -179,6 +187,17 @@ def _protocol(path: Path) -> Protocol:
         for key, chosen in found.selection.items()
     }
     return found.model_copy(update={"selection": selection})
+
+
+def earlier_hashes(protocol_name: str, dataset_name: str) -> tuple[str, ...]:
+    """Return hashes of a protocol on a data set that earlier results state and that still hold."""
+    known = _earlier(registry_dir() / "earlier-hashes.toml")
+    return tuple(known.get(protocol_name, {}).get(dataset_name, ()))
+
+
+@cache
+def _earlier(path: Path) -> dict[str, dict[str, list[str]]]:
+    return _parse(path) if path.exists() else {}
 
 
 def _read_ids(file: str | None, count: int, key: str) -> tuple[int, ...]:

@@ -78,7 +78,7 @@ def _attack_part(
     part_ids = tuple(ids[int(i)] for i in chosen)
     begin = time.perf_counter()
     starts, ok = None, None
-    if spec.minimal:
+    if spec.needs_starts:
         starts, ok = job.starts.starts(attack, part_ids, y.tolist(), x)
     outcome = attack_batch(job.model, spec, x, y, starts, ok, job.step)
     seconds = (time.perf_counter() - begin) / max(len(part_ids), 1)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from bench.attacks.starts import StartPool
 from bench.data.base import Images, Transform, load_batch
-from bench.entries.attacks import AttackSpec
+from bench.entries.attacks import AttackSettings
 from bench.errors import BenchError
 from bench.measure.memory import in_parts
 from bench.spectrum import spectral_metrics
@@ -39,7 +39,7 @@ class Job:
     model: nn.Module
     images: Images
     transform: Transform | None
-    attacks: Mapping[str, AttackSpec]
+    attacks: Mapping[str, AttackSettings]
     pool_ids: tuple[int, ...]
     seed: int
     classes: int

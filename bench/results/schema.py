@@ -6,8 +6,10 @@ import pyarrow as pa
 
 from bench.metrics import METRICS
 
-VERSION = 1
+VERSION = 2
 """Version of the result file's layout, in its metadata."""
+READABLE = (1, 2)
+"""Versions that are read, merged and ranked."""
 
 METADATA_KEY = b"bench"
 

@@ -92,13 +92,13 @@ def _attack_cost(planned: Plan, attack: str, accuracy: float, right: torch.Tenso
     attacked = round(missing * accuracy)
     seconds, spread = (math.nan, math.nan) if len(right) == 0 else _timed(planned, attack, right)
     # a step costs about the same per sample, whatever the batch is filled with
-    whole = seconds * spec.steps * attacked / max(len(right), 1)
+    whole = seconds * spec.passes * attacked / max(len(right), 1)
     return AttackCost(
         attack=attack,
         samples=missing,
         attacked=attacked,
-        steps=spec.steps,
-        passes=attacked * spec.steps,
+        steps=spec.passes,
+        passes=attacked * spec.passes,
         seconds_per_step=seconds,
         seconds=0.0 if attacked == 0 else whole,
         rfc_half_width=1.96 * spread / math.sqrt(max(attacked, 1)),
@@ -111,11 +111,11 @@ def _timed(planned: Plan, attack: str, right: torch.Tensor) -> tuple[float, floa
     ids = [planned.sample_ids[int(i)] for i in right]
     images, labels = job.load(ids), job.labels(ids)
     starts, ok = None, None
-    if job.attacks[attack].minimal:
+    if job.attacks[attack].needs_starts:
         starts, ok = job.starts.starts(attack, ids, labels.tolist(), images)
     times = []
     for steps in (FEW, FEW, MORE):
-        spec = job.attacks[attack].model_copy(update={"steps": steps})
+        spec = job.attacks[attack].shortened(steps)
         begin = time.perf_counter()
         outcome = attack_batch(job.model, spec, images, labels, starts, ok, job.step)
         if job.device.type == "cuda":

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from bench.entries.attacks import AttackSpec
+from bench.entries.attacks import AttackSettings
 from bench.entries.dataset import DatasetEntry
 from bench.entries.model import ModelEntry
 from bench.entries.protocol import Protocol
@@ -41,7 +41,7 @@ def describe(
     """
     entry, weights = loaded.entry, loaded.weights
     name = entry.name + _suffix(entry, weights)
-    spec: dict[str, AttackSpec] = dict(protocol.attacks)
+    spec: dict[str, AttackSettings] = dict(protocol.attacks)
     return {
         "schema_version": VERSION,
         "protocol": protocol.name,

@@ -66,7 +66,7 @@ def choose(job: Job, ids: tuple[int, ...], weights_sha256: str, kept: Any = None
 
 def _steps(job: Job, samples: int) -> int:
     """Return how many model steps a run takes, about."""
-    own = (spec.steps for spec in job.attacks.values() if spec.implementation == "bench")
+    own = (settings.passes for settings in job.attacks.values() if settings.own)
     return sum(own) * math.ceil(samples / job.batch_size)
 
 

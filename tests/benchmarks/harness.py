@@ -46,21 +46,16 @@ class Clock(Silent):
         if self.attack:
             self.whole[self.attack] = time.perf_counter() - self.since
 
-    def timed(self, build: Any) -> Any:
-        """Wrap `build` so that calls of the attacks it gives are timed."""
+    def timed(self, perturb: Any) -> Any:
+        """Wrap `perturb` so that its calls are timed."""
 
-        def make(*arguments: Any) -> Any:
-            attack = build(*arguments)
+        def call(*inputs: Any, **options: Any) -> Any:
+            begin = time.perf_counter()
+            result = perturb(*inputs, **options)
+            self.inside[self.attack] += time.perf_counter() - begin
+            return result
 
-            def call(*inputs: Any, **options: Any) -> Any:
-                begin = time.perf_counter()
-                result = attack(*inputs, **options)
-                self.inside[self.attack] += time.perf_counter() - begin
-                return result
-
-            return call
-
-        return make
+        return call
 
 
 def changed(planned: Plan, steps: int | None, implementation: str) -> None:
@@ -92,7 +87,7 @@ def main() -> None:
         planned = plan(request)
         changed(planned, options.steps, options.implementation)
         ready = time.perf_counter()
-        judged.build = clock.timed(judged.build)
+        judged.perturb = clock.timed(judged.perturb)
         run(planned, clock)
         clock.end()
     rows = [

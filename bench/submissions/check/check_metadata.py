@@ -12,6 +12,7 @@ from bench.entries.model import ModelEntry
 from bench.entries.rules import Rules
 from bench.errors import BenchError
 from bench.results import schema
+from bench.results.written import settings_as_written
 from bench.submissions.check.places import Place
 from bench.submissions.check.problems import Findings, short
 
@@ -103,7 +104,7 @@ def _strings(value: Any, path: str) -> list[tuple[str, str]]:
 
 
 def _identity(meta: Mapping[str, Any], place: Place, rules: Rules, findings: Findings) -> None:
-    if meta.get("schema_version") != schema.VERSION:
+    if meta.get("schema_version") not in schema.READABLE:
         found = short(meta.get("schema_version"))
         findings.add("metadata schema_version", f"expected {schema.VERSION}, found {found}")
     for key, wanted in (
@@ -114,13 +115,14 @@ def _identity(meta: Mapping[str, Any], place: Place, rules: Rules, findings: Fin
         if key in meta and meta[key] != wanted:
             text = f"expected {wanted!r} (from the file's place), found {short(meta[key])}"
             findings.add(f"metadata {key}", text, "put the file where it belongs: `bench submit`")
-    if meta.get("protocol_hash") != rules.hash:
+    if meta.get("protocol_hash") not in rules.hashes:
         found = short(meta.get("protocol_hash"), 20)
         findings.add(
             "metadata protocol_hash",
             f"expected {rules.hash[:16]}... ({place.protocol} of the registry), found {found}",
         )
-    specs = {name: spec.model_dump(mode="json") for name, spec in rules.attacks.items()}
+    version = meta.get("schema_version")
+    specs = {name: settings_as_written(s, version) for name, s in rules.attacks.items()}
     if isinstance(meta.get("attacks"), dict) and meta["attacks"] != specs:
         findings.add("metadata attacks", "expected the settings of the registry's protocol")
 

@@ -108,10 +108,12 @@ def check_rows(rows: Rows, place: Place, findings: Findings) -> bool:
 def _constants(rows: Rows, place: Place, findings: Findings) -> None:
     wanted = {
         "protocol": place.protocol,
-        "protocol_hash": rows.rules.hash,
         "model": place.name,
         "dataset": place.dataset,
     }
+    known = np.isin(rows["protocol_hash"], rows.rules.hashes)
+    text = f"protocol_hash {rows.rules.hash[:16]}..."
+    findings.rows(~known, text, rows["protocol_hash"])
     for name, value in wanted.items():
         findings.rows(rows[name] != value, f"{name} {short(value, 40)}", rows[name])
 
@@ -173,9 +175,9 @@ def _statuses(rows: Rows, findings: Findings) -> None:
     findings.rows(
         rows.measured & (rows["l0"] == 0) & (status != "zero"), "status zero with norm 0", status
     )
-    minimal = [name for name, spec in rows.rules.attacks.items() if spec.minimal]
-    start = (status == "init_failed") & ~np.isin(rows["attack"], minimal)
-    findings.rows(start, "init_failed only for minimal attacks", status)
+    started = [name for name, spec in rows.rules.attacks.items() if spec.needs_starts]
+    start = (status == "init_failed") & ~np.isin(rows["attack"], started)
+    findings.rows(start, "init_failed only for attacks with start points", status)
 
 
 def _labels(rows: Rows, findings: Findings) -> None:
