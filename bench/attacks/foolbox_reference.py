@@ -24,12 +24,12 @@ def pgd(settings: PGD, model: nn.Module, images: Tensor, labels: Tensor) -> Tens
     dims = images[0].numel()
     relative = settings.step_scale == "relative"
     scale = "rel_stepsize" if relative else "abs_stepsize"
-    attack = getattr(_foolbox().attacks, _PGD[settings.norm])(
+    attack = getattr(imported().attacks, _PGD[settings.norm])(
         **{scale: settings.step_size if relative else settings.step(dims)},
         steps=settings.steps,
         random_start=settings.random_start,
     )
-    _, clipped, _ = attack(_wrap(model, images), images, labels, epsilons=settings.budget(dims))
+    _, clipped, _ = attack(wrapped(model, images), images, labels, epsilons=settings.budget(dims))
     return torch.as_tensor(clipped)
 
 
@@ -72,7 +72,7 @@ def _walk(
             momentum=settings.momentum,
             binary_search_steps=settings.binary_search_steps,
         )
-        found = attack.run(_wrap(model, images), images, labels, starting_points=starts)
+        found = attack.run(wrapped(model, images), images, labels, starting_points=starts)
     return torch.as_tensor(found)
 
 
@@ -84,10 +84,11 @@ def _brendel_bethge_class(norm: str) -> Any:
             'expected numba for implementation = "foolbox" of brendel-bethge, found none; '
             "install it: pip install 'frequency-bench[foolbox]'"
         ) from None
-    return getattr(_foolbox().attacks, _BRENDEL_BETHGE[norm])
+    return getattr(imported().attacks, _BRENDEL_BETHGE[norm])
 
 
-def _foolbox() -> Any:
+def imported() -> Any:
+    """Return the module foolbox."""
     with warnings.catch_warnings():
         # foolbox 3.3.4 imports from a name that scipy deprecates
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -95,8 +96,9 @@ def _foolbox() -> Any:
     return foolbox
 
 
-def _wrap(model: nn.Module, images: Tensor) -> Any:
-    return _foolbox().PyTorchModel(model, bounds=(0, 1), device=images.device)
+def wrapped(model: nn.Module, images: Tensor) -> Any:
+    """Return a model as foolbox takes it, on the device of the images."""
+    return imported().PyTorchModel(model, bounds=(0, 1), device=images.device)
 
 
 @torch.no_grad()

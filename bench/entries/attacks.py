@@ -26,6 +26,9 @@ Norm = Literal["linf", "l2", "l1"]
 ALGORITHMS: dict[str, str] = {
     "pgd": "bench.attacks.pgd:PGD",
     "brendel-bethge": "bench.attacks.brendel_bethge.settings:BrendelBethge",
+    "exact-affine": "bench.attacks.witnesses:ExactAffine",
+    "foolbox-ddn": "bench.attacks.witnesses:FoolboxMinimal",
+    "foolbox-fmn": "bench.attacks.witnesses:FoolboxMinimal",
 }
 """Algorithm -> "module:class" of its settings. The module is imported when a protocol names the
 algorithm, and must not import torch by itself: `bench list` reads protocols too."""
@@ -47,6 +50,8 @@ class AttackSettings(Frozen):
     """True if the attack minimises the norm instead of using up a budget."""
     needs_starts: ClassVar[bool] = False
     """True if `run` takes adversarial start images."""
+    affine_only: ClassVar[bool] = False
+    """True if it works for affine models only, where it then runs on all ids."""
     settles_by: ClassVar[Literal["largest logit", "spread"] | None] = None
     """What the margin is relative to that a result is moved off the boundary by (see
     `bench.attacks.settle`); None: results stay as they are."""
