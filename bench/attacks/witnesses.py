@@ -96,5 +96,5 @@ CLASSES = {
     ("foolbox-ddn", "l2"): "DDNAttack",
     ("foolbox-fmn", "linf"): "LInfFMNAttack",
 }
-"""(algorithm, norm) -> foolbox's class. Its FMN for L2 (3.3.4) ends at multiples of its first step, up
-to four times too long on linear models, and is no witness."""
+"""(algorithm, norm) -> foolbox's class. Its FMN for L2 (3.3.4) ends at multiples of its first step,
+up to four times too long on linear models, and is no witness."""
