@@ -6,7 +6,7 @@ M models, n sample ids.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -56,8 +56,12 @@ class Models:
         kept: (M, n).
     """
 
-    values: Floats | Halved
+    values: npt.NDArray[Any]
     kept: Bools
+
+    def narrowed(self) -> Models:
+        """Return the same in float32."""
+        return Models(self.values.astype(np.float32), self.kept)
 
     def pairs(self, rows: slice, columns: slice) -> Pairs:
         """Compare models of two ranges."""
@@ -80,13 +84,12 @@ class Models:
         return drawn((self.values[first] - self.values[second]) * both, both, counts)
 
 
-def prepare(values: npt.ArrayLike, kept: npt.ArrayLike, narrow: bool = False) -> Models:
+def prepare(values: npt.ArrayLike, kept: npt.ArrayLike) -> Models:
     """Return models whose values are centred; what is kept but not finite counts as not kept.
 
     Args:
         values: (M, n).
         kept: (M, n).
-        narrow: work in float32.
 
     Raises:
         ValueError: not (M, n) twice.
@@ -99,8 +102,7 @@ def prepare(values: npt.ArrayLike, kept: npt.ArrayLike, narrow: bool = False) ->
     mask = mask & np.isfinite(array)
     filled = np.where(mask, array, 0.0)
     centre = filled.sum(axis=0) / np.maximum(mask.sum(axis=0), 1)
-    centred = np.where(mask, filled - centre, 0.0)
-    return Models(centred.astype(np.float32) if narrow else centred, mask)
+    return Models(np.where(mask, filled - centre, 0.0), mask)
 
 
 def ratio(size: Floats, error: Floats) -> Floats:

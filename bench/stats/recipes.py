@@ -103,7 +103,9 @@ def recipe_significance(
         error += a[chosen, None] * t[i] - b[chosen, None] * t[j]
         return error / np.maximum(half[chosen, None], np.finfo(float).tiny)
 
-    statistic = ratio(np.abs(pairs.difference), half)
+    # what is within the images' own error is not told, however little the seeds scatter
+    size = np.abs(pairs.difference)
+    statistic = np.where(size > Z95 * image_sd, ratio(size, half), 0.0)
     kappa = stepdown(statistic, errors)
     claims = (np.sign(pairs.difference) * (statistic > kappa.last)).astype(np.int8)
     signs[first, second], signs[second, first] = claims, -claims
@@ -203,7 +205,7 @@ def _recipes(values: npt.ArrayLike, kept: npt.ArrayLike) -> _Recipes:
             f"expected values and kept of one shape (M, S, n), found {array.shape} and {mask.shape}"
         )
     mask = mask & np.isfinite(array)
-    present = mask.any(axis=2)
+    present: Bools = np.asarray(mask.any(axis=2))
     seeds = present.sum(axis=1)
     if (seeds < FEWEST_SEEDS).any():
         model = int(np.argmax(seeds < FEWEST_SEEDS))
@@ -211,7 +213,7 @@ def _recipes(values: npt.ArrayLike, kept: npt.ArrayLike) -> _Recipes:
             f"expected {FEWEST_SEEDS} training seeds or more of each model, found {seeds[model]} "
             f"in model {model}; leave it out"
         )
-    shared = (mask | ~present[..., None]).all(axis=1)
+    shared: Bools = np.asarray((mask | ~present[..., None]).all(axis=1))
     there = present[..., None] & shared[:, None]
     filled = np.where(there, array, 0.0)
     mean = filled.sum(axis=1) / np.maximum(seeds, 1)[:, None]

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from bench.stats.bootstrap import Floats, resample_counts
+from bench.stats.bootstrap import Bools, Floats, resample_counts
+from bench.stats.intervals import Z95, Interval
 from bench.stats.pairs import Models, Pairs, prepare
 from bench.stats.ranks import Signs, rank_intervals
 from bench.stats.stepdown import (
@@ -25,6 +26,7 @@ from bench.stats.stepdown import (
     Ints,
     bars,
     bonferroni,
+    drawn,
     normal_score,
     stepdown,
 )
@@ -87,9 +89,10 @@ def significance(values: npt.ArrayLike, kept: npt.ArrayLike, seed: int) -> Signi
     A pair with fewer than FEWEST_IDS common ids is not compared. The same difference on every
     common id is a difference without error; none on any is none.
     """
-    count, n = np.shape(values)
-    models = prepare(values, kept, narrow=count > MAX_DRAWN)
+    models = prepare(values, kept)
+    count, n = models.values.shape
     if count > MAX_DRAWN:
+        models = models.narrowed()
         critical = Critical(*[bonferroni(count * (count - 1) // 2)] * 2)
     else:
         critical = _drawn_critical(models, seed)
@@ -129,14 +132,28 @@ def _drawn_critical(models: Models, seed: int) -> Critical:
     first, second, pairs = comparable_pairs(models)
     counts = resample_counts(models.values.shape[1], seed).astype(np.float32)
     score = normal_score(pairs.statistic(), pairs.common)
-    return stepdown(score, lambda chosen: models.drawn(first[chosen], second[chosen], counts))
+    found = stepdown(score, lambda chosen: models.drawn(first[chosen], second[chosen], counts))
+    return _at_least_one(found)
+
+
+def _at_least_one(critical: Critical) -> Critical:
+    """Several comparisons need no less than one: equal models leave draws without any error."""
+    return Critical(*np.maximum(critical, Z95).tolist())
 
 
 def comparable_pairs(models: Models) -> tuple[Ints, Ints, Pairs]:
     """Return the P pairs i < j that have enough common ids: (P,) i, (P,) j, (P,) numbers."""
     whole = models.pairs(slice(None), slice(None))
     first, second = np.nonzero(np.triu(whole.comparable, k=1))
-    return first, second, Pairs(*(part[first, second] for part in whole))
+    return (
+        first,
+        second,
+        Pairs(
+            whole.difference[first, second],
+            whole.squares[first, second],
+            whole.common[first, second],
+        ),
+    )
 
 
 def surviving_seed_sd(
@@ -174,3 +191,47 @@ def _blocks(count: int) -> list[tuple[slice, slice]]:
 
 def _numbers(block: slice) -> Ints:
     return np.arange(block.start, block.stop)
+
+
+def simultaneous_differences(
+    differences: npt.ArrayLike, kept: npt.ArrayLike, seed: int
+) -> tuple[list[Interval], Bools]:
+    """Return mean paired differences of several quantities, read together.
+
+    Args:
+        differences: (Q, n) first minus second, one row a quantity.
+        kept: (Q, n) bool; what is not finite is left out as well.
+        seed: seed of the resamples.
+
+    Returns:
+        Q intervals that all hold together in 95 % of cases, and (Q,) whether the stepdown tells
+        the two apart, which it may where the interval still holds 0. A quantity with fewer than
+        FEWEST_IDS ids takes no part and has no interval.
+    """
+    array, mask = np.asarray(differences, dtype=np.float64), np.asarray(kept, dtype=bool)
+    if array.ndim != 2 or mask.shape != array.shape:
+        raise ValueError(
+            f"expected differences and kept of one shape (Q, n), found {array.shape} and "
+            f"{mask.shape}"
+        )
+    mask = mask & np.isfinite(array)
+    rows = np.where(mask, array, 0.0)
+    common = mask.sum(axis=1)
+    mean = rows.sum(axis=1) / np.maximum(common, 1)
+    squares = (((rows - mean[:, None]) * mask) ** 2).sum(axis=1)
+    pairs = Pairs(mean, squares, common)
+    used = np.flatnonzero(pairs.comparable)
+    counts = resample_counts(array.shape[1], seed).astype(np.float32)
+    score = normal_score(pairs.statistic(), common)
+    critical = _at_least_one(
+        stepdown(score[used], lambda q: drawn(rows[used[q]], mask[used[q]], counts))
+    )
+    n = array.shape[1]
+    half = np.full(len(mean), np.nan)
+    half[used] = bars(critical.first, n)[common[used]] * pairs.error()[used]
+    apart = pairs.comparable & (pairs.statistic() > bars(critical.last, n)[common])
+    means = np.where(common > 0, mean, np.nan)
+    intervals = [
+        Interval(float(m), float(m - h), float(m + h)) for m, h in zip(means, half, strict=True)
+    ]
+    return intervals, apart
