@@ -264,7 +264,7 @@ def test_few_boards_have_a_wrong_claim() -> None:
     assert found.right_alone <= 0.1 * found.boards
 
 
-CHECKPOINTS = [(8, 600), (16, 600), (92, 120)]
+CHECKPOINTS = [(8, 600), (16, 600), (92, 150)]
 
 
 @pytest.mark.slow

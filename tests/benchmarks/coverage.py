@@ -4,7 +4,7 @@
     python tests/benchmarks/coverage.py --boards 200 --seed 7
 
 A board counts as right if none of its claims is wrong: a model called better is better. The rule
-without correction (a 95 % bootstrap interval for each pair) stands beside it. Models share the
+without correction (a 95 % paired t interval for each pair) stands beside it. Models share the
 difficulty of the images, as real ones do; values are normal or skewed (exponential).
 """
 
@@ -19,11 +19,11 @@ import numpy.typing as npt
 from scipy.stats import binomtest
 from tabulate import tabulate
 
-from bench.stats.bootstrap import resample_counts
-from bench.stats.intervals import mean_interval
-from bench.stats.ranks import separable
+from bench.stats.intervals import Z95, mean_interval
+from bench.stats.pairs import prepare
 from bench.stats.recipes import recipe_significance
 from bench.stats.simultaneous import significance
+from bench.stats.stepdown import bars
 
 Array = npt.NDArray[np.float64]
 
@@ -61,6 +61,13 @@ def noise(rng: np.random.Generator, shape: tuple[int, ...], skewed: bool) -> Arr
     return rng.exponential(size=shape) - 1 if skewed else rng.normal(size=shape)
 
 
+def uncorrected(values: Array, kept: npt.NDArray[np.bool_]) -> npt.NDArray[np.int8]:
+    """Return what each pair claims by itself, from a paired t test of one seed's weights."""
+    pairs = prepare(values, kept).pairs(slice(None), slice(None))
+    apart = pairs.statistic() > bars(Z95, values.shape[1])[pairs.common]
+    return (np.sign(pairs.difference) * apart).astype(np.int8)
+
+
 def claims(signs: npt.NDArray[np.int8], levels: Array) -> tuple[bool, float]:
     """Return whether no claim is wrong, and the share of true differences that are claimed."""
     truth = np.sign(np.round(levels[:, None] - levels, 12))
@@ -80,7 +87,7 @@ def checkpoints(
         values = values + OWN * noise(rng, (models, n), skewed)
         mask = rng.random((models, n)) < kept
         found = significance(values, mask, seed=number)
-        alone = separable(values, mask, resample_counts(n, number))
+        alone = uncorrected(values, mask)
         rows.append((*claims(found.signs, levels), claims(alone, levels)[0], found.gap))
     return _tally(rows)
 
@@ -100,7 +107,7 @@ def recipes(models: int, seeds: int, n: int, kind: str, boards: int, seed: int) 
         mask = rng.random((models, 1, n)) < KEPT
         mask = mask & (rng.random((models, seeds, n)) < 0.98)
         found = recipe_significance(values, mask, seed=number)
-        alone = separable(values[:, 0], mask[:, 0], resample_counts(n, number))
+        alone = uncorrected(values[:, 0], mask[:, 0])
         rows.append((*claims(found.signs, levels), claims(alone, levels)[0], found.gap))
     return _tally(rows)
 
