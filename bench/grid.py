@@ -80,6 +80,28 @@ def ring_counts(height: int, width: int) -> Ints:
     return np.bincount(frequency_grid(height, width).bin, minlength=BINS)
 
 
+def power_without_dc(images: npt.ArrayLike) -> Floats:
+    """Return the power of each frequency, summed over channels, in an FFT's order.
+
+    Args:
+        images: (..., C, H, W).
+
+    Returns:
+        (..., H*W) of the unnormalised transform; 0 at DC, which says nothing of frequencies.
+    """
+    power = (np.abs(np.fft.fft2(np.asarray(images))) ** 2).sum(axis=-3)
+    flat: Floats = power.reshape(*power.shape[:-2], -1)
+    flat[..., 0] = 0
+    return flat
+
+
+def above_white(shares: Floats) -> Floats:
+    """Return log10 of a spectrum (H, W) of shares over that of white noise; -inf where it is 0."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio: Floats = np.log10(shares * (shares.size - 1))
+    return ratio
+
+
 def white_noise(height: int, width: int) -> dict[str, float]:
     """Return the exact expected `rfc`, `hfe` and `axis_share` of white noise of a size."""
     grid, count = frequency_grid(height, width), height * width - 1

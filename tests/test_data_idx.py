@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 from fabricate import idx_bytes, made_up, write_idx
 
-from bench.data import embedded
 from bench.data.base import fingerprint
 from bench.data.check import check_fingerprint
-from bench.data.formats import idx
+from bench.data.formats import embedded, idx
 from bench.data.load import load_images
 from bench.entries import registry
 from bench.errors import BenchError

@@ -12,9 +12,9 @@ import torch
 from fabricate import made_up, write_idx
 from pydantic import ValidationError
 
-from bench.data import embedded
 from bench.data.base import Images, fingerprint, load_batch, positions_of
 from bench.data.check import check_images
+from bench.data.formats import embedded
 from bench.data.load import load_images
 from bench.entries import registry
 from bench.entries.dataset import DatasetEntry

@@ -319,7 +319,7 @@ def test_any_column_of_the_board(submissions: Path, tmp_path: Path, metric: str)
 def test_carried_resamples_are_the_boards(submissions: Path) -> None:
     """Their percentiles are the board's own interval."""
     from bench.board.build import build
-    from bench.board.join.figure import resampled_values
+    from bench.board.join.column import resampled_values
 
     table = build(submissions).tables[0]
     for metric in ("rfc", "hfx"):

@@ -18,6 +18,7 @@ from bench.cli.submit import submit as submit_command
 from bench.cli.verify import verify as verify_command
 from bench.errors import BenchError
 from bench.results import schema
+from bench.results.compact import write_extras, write_rows
 from bench.results.store import read_metadata
 from bench.submissions.check.check import check_submission, group
 from bench.submissions.check.places import MAX_BYTES, collect
@@ -71,10 +72,8 @@ def test_random_numbers_still_fit(tmp_path: Path, results: Path) -> None:
     source = tmp_path / cases.PROTOCOL / cases.DATASET / f"{FIRST.name}.parquet"
     source.parent.mkdir(parents=True)
     pq.write_table(pa.Table.from_arrays(arrays, schema=table.schema), source)
-    from bench.submissions import submit as module
-
     target = tmp_path / "compact.parquet"
-    module._write_rows(source, target, read_metadata(source))
+    write_rows(source, target, read_metadata(source))
     assert target.stat().st_size < MAX_BYTES
 
 
@@ -99,13 +98,11 @@ def test_a_wrong_result_is_not_submitted(tmp_path: Path) -> None:
 
 
 def test_examples_give_way_to_the_size_limit(tmp_path: Path, results: Path) -> None:
-    from bench.submissions import submit as module
-
     side = resolve(FIRST.name, [results]).with_name(f"{FIRST.name}.extras.parquet")
     target = tmp_path / "small.parquet"
     kinds = {}
     for room in (10**9, 60_000, 0):
-        module._write_extras(side, target, room)
+        write_extras(side, target, room)
         found = pq.read_table(target)["kind"].to_pylist()
         kinds[room] = (found.count("spectrum"), found.count("example"))
     assert kinds[10**9] == (5, 20)

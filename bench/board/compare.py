@@ -5,23 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
+from bench.board.spectra import profiles, rings
+from bench.entries.ids import places
 from bench.entries.rules import rules_for
 from bench.errors import BenchError, unknown_name
+from bench.figures.profiles import Overlay
 from bench.metrics import METRICS
+from bench.results.columns import read_columns
 from bench.results.read import Submission, is_result
 from bench.results.store import read_metadata
 from bench.stats.intervals import Interval, mean_interval, paired_difference
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 Array = npt.NDArray[Any]
 
@@ -104,8 +102,9 @@ def compare(first: Submission, second: Submission) -> list[Difference]:
     rules = first.rules
     seed = rules.protocol.seed
     found = []
+    of_first, of_second = _by_attack(first), _by_attack(second)
     for attack in rules.attacks:
-        a, b = (_columns(s, attack) for s in (first, second))
+        a, b = of_first[attack], of_second[attack]
         both = a["clean_correct"] & b["clean_correct"]
         if both.any():
             found.append(_difference(attack, "success", a["success"], b["success"], both, seed))
@@ -117,24 +116,20 @@ def compare(first: Submission, second: Submission) -> list[Difference]:
     return found
 
 
-def _columns(submission: Submission, attack: str) -> dict[str, Array]:
-    """One attack's columns in the order of the protocol's ids, NaN or False where missing."""
-    names = ["sample_id", "clean_correct", "success", *QUANTITIES]
-    table = pq.read_table(
-        submission.path, columns=names, filters=pc.field("attack") == pa.scalar(attack)
-    )
-    ids = np.asarray(submission.rules.ids)
-    order = np.argsort(ids)
-    sample = table["sample_id"].to_numpy()
-    place = order[np.searchsorted(ids, sample, sorter=order).clip(max=len(ids) - 1)]
-    known = ids[place] == sample
-    result: dict[str, Array] = {}
-    for name in names[1:]:
-        flag = name in ("clean_correct", "success")
-        values = pc.fill_null(table[name], False if flag else float("nan")).to_numpy()
-        result[name] = np.full(len(ids), False if flag else np.nan)
-        result[name][place[known]] = values[known]
-    return result
+def _by_attack(submission: Submission) -> dict[str, dict[str, Array]]:
+    """Attack -> its columns in the order of the protocol's ids, NaN or False where missing."""
+    flags, ids = ("clean_correct", "success"), submission.rules.ids
+    rows = read_columns(submission.path, ["attack", "sample_id", *flags, *QUANTITIES])
+    place, known = places(ids, rows["sample_id"])
+    found: dict[str, dict[str, Array]] = {}
+    for attack in submission.rules.attacks:
+        here = known & (rows["attack"] == attack)
+        found[attack] = {}
+        for name in (*flags, *QUANTITIES):
+            values = np.full(len(ids), False if name in flags else np.nan)
+            values[place[here]] = rows[name][here]
+            found[attack][name] = values
+    return found
 
 
 def _difference(attack: str, name: str, a: Array, b: Array, kept: Array, seed: int) -> Difference:
@@ -144,33 +139,8 @@ def _difference(attack: str, name: str, a: Array, b: Array, kept: Array, seed: i
     return Difference(attack, name, n, means[0], means[1], difference)
 
 
-def overlay(first: Submission, second: Submission) -> Figure:
-    """Draw both radial profiles with their bands, a panel for each attack."""
-    from matplotlib.figure import Figure
-
-    from bench.board.spectra import profiles, rings
-    from bench.figures.style import plain
-
+def overlay(first: Submission, second: Submission) -> Overlay:
+    """Return the drawing of both radial profiles with their bands, a panel for each attack."""
     attacks = list(first.rules.attacks)
-    radius = rings(*first.input_shape[1:]).radius
-    figure = Figure(figsize=(2.5 * len(attacks) + 0.6, 3.1), layout="constrained")
-    axes = figure.subplots(1, len(attacks), sharey=True, squeeze=False).ravel()
-    for submission, colour in ((first, "#0072B2"), (second, "#D55E00")):
-        found = profiles(submission, attacks)
-        for axis, attack in zip(axes, attacks, strict=True):
-            if attack not in found:
-                continue
-            profile = found[attack]
-            label = plain(submission.name) if attack == attacks[0] else None
-            axis.fill_between(radius, profile.low, profile.high, color=colour, alpha=0.25, lw=0)
-            axis.plot(radius, profile.mean, color=colour, label=label)
-    for axis, attack in zip(axes, attacks, strict=True):
-        axis.axhline(1, color="#444444", lw=0.9, ls=(0, (4, 3)))
-        axis.set_yscale("log")
-        axis.set_title(attack, loc="left")
-        axis.set_xlim(0, np.sqrt(2))
-        axis.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
-    axes[0].set_ylabel("energy per frequency / white noise")
-    figure.supxlabel("radial frequency (1 = Nyquist)", fontsize=8.5)
-    figure.legend(loc="outside upper center", ncols=2)
-    return figure
+    models = [(each.name, profiles(each, attacks)) for each in (first, second)]
+    return Overlay(rings(*first.input_shape[1:]).radius, attacks, models)

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from tabulate import tabulate
-
 from bench.board.build import Board, Row, Table
 from bench.board.flags import MEANINGS, flags, verified
 from bench.board.groups import groups
+from bench.board.tabular import tabular
 from bench.board.text import NONE, count, interval, markdown, number, percent, ranks, significant
 from bench.grid import white_noise
 
@@ -89,10 +88,8 @@ def _table_parts(table: Table, figures: Sequence[tuple[str, str]]) -> list[str]:
 
 
 def _render(rows: Sequence[dict[str, str]]) -> str:
-    keys = list(rows[0]) if rows else []
     words = ("Model", "Input", "Family", "Type", "Flags", "Verified", "Why", "Tie")
-    align = ["left" if key in words else "right" for key in keys]
-    return tabulate(rows, headers="keys", tablefmt="github", disable_numparse=True, colalign=align)
+    return tabular(rows, "github", left=words)
 
 
 def model_link(row: Row) -> str:

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 
 from bench.board.build import Board, Row, Table
-from bench.board.figures.make import Shown
-from bench.board.figures.rows import is_linear
 from bench.board.flags import MEANINGS, flags, verified
 from bench.board.markdown import heading, input_text, slug
-from bench.board.spectra import Profile, rings
-from bench.grid import white_noise
+from bench.board.shown import Shown, is_linear
+from bench.board.spectra import rings
+from bench.figures.profiles import Profile
+from bench.grid import above_white, white_noise
 from bench.stats.intervals import Interval
 
 MAPS_DECADES = 2.0
@@ -136,9 +136,9 @@ def _map(shown: Shown, model: str, attack: str) -> dict[str, Any] | None:
     if side is None or attack not in side.maps:
         return None
     values, n = side.maps[attack]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = np.log10(values * (values.size - 1))
-    scaled = np.nan_to_num((ratio / MAPS_DECADES + 1) * 127.5, nan=0, posinf=255, neginf=0)
+    scaled = np.nan_to_num(
+        (above_white(values) / MAPS_DECADES + 1) * 127.5, nan=0, posinf=255, neginf=0
+    )
     raw = np.rint(np.clip(scaled, 0, 255)).astype(np.uint8).tobytes()
     return {"shape": list(values.shape), "n": n, "bytes": base64.b64encode(raw).decode()}
 

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from bench.board.build import Board, Table
 from bench.board.csv_file import csv_text
-from bench.board.figures.make import CAPTIONS, Shown, figures, read
+from bench.board.drawn import CAPTIONS, figures
 from bench.board.markdown import BACK_LINK, INDEX_TITLE, index, page, slug
 from bench.board.page import page as html
+from bench.board.shown import Shown, read
 from bench.errors import BenchError
 from bench.files import atomic
 

@@ -25,12 +25,11 @@ def compare(
     A difference is first minus second on the samples that both keep, with its 95 % bootstrap
     interval; `*` marks those that leave out 0.
     """
-    from tabulate import tabulate
-
     from bench.board.compare import compare as differences
     from bench.board.compare import open_pair, overlay, resolve
+    from bench.board.tabular import tabular
     from bench.board.text import interval, significant
-    from bench.figures.style import styled, svg
+    from bench.figures.style import svg
     from bench.files import atomic
     from bench.results.read import file_sha256
 
@@ -49,11 +48,9 @@ def compare(
         for d in differences(a, b)
     ]
     sys.stdout.write(f"first:  {a.path}\nsecond: {b.path}\n\n")
-    sys.stdout.write(tabulate(rows, headers="keys", disable_numparse=True) + "\n")
+    sys.stdout.write(tabular(rows) + "\n")
     target = plot or results / f"compare-{a.name}-{b.name}.svg"
-    with styled():
-        digest = f"{file_sha256(a.path)}-{file_sha256(b.path)}"
-        content = svg(overlay(a, b), digest)
+    content = svg(overlay(a, b), f"{file_sha256(a.path)}-{file_sha256(b.path)}")
     with atomic(target) as temporary:
         temporary.write_bytes(content)
     sys.stdout.write(f"\nplot: {target}\n")

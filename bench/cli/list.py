@@ -34,10 +34,10 @@ def list_entries(
     if as_json:
         sys.stdout.write(json.dumps(rows, indent=1) + "\n")
         return
-    from tabulate import tabulate
+    from bench.board.tabular import tabular
 
     shown = [{key: _cell(value) for key, value in row.items()} for row in rows]
-    sys.stdout.write(tabulate(shown, headers="keys", disable_numparse=True) + "\n")
+    sys.stdout.write(tabular(shown) + "\n")
     sys.stdout.write(f"{len(rows)} {kind}\n")
 
 

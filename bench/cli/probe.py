@@ -110,9 +110,9 @@ def _show(found: Transfer) -> None:
             table.add_row(*line)
         Console().print(table)
     else:
-        from tabulate import tabulate
+        from bench.board.tabular import tabular
 
-        sys.stdout.write(tabulate(lines, headers=HEADER, disable_numparse=True) + "\n")
+        sys.stdout.write(tabular([dict(zip(HEADER, line, strict=True)) for line in lines]) + "\n")
     sys.stdout.write(_foot(found))
 
 

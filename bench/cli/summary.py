@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from tabulate import tabulate
-
+from bench.board.tabular import tabular
 from bench.grid import white_noise
 from bench.stats.intervals import Interval, mean_interval, median_norm, proportion_interval
 
@@ -33,7 +32,7 @@ def summary(plan: Plan, rows: pd.DataFrame) -> str:
     text = [
         f"\n{plan.metadata['model']} on {plan.dataset.title}, protocol {plan.protocol.name} "
         f"({plan.metadata['protocol_hash'][:12]})\n",
-        tabulate(lines, headers="keys", disable_numparse=True, stralign="right"),
+        tabular(lines, left=()),
         "\nn: kept (clean-correct and fooled) of all samples. RFC: radial frequency centroid in "
         f"units of Nyquist (white noise: {white['rfc']:.3f}); HFE: energy share above half of "
         f"Nyquist (white noise: {white['hfe']:.3f}). Brackets: 95 % bootstrap intervals.",
@@ -107,7 +106,7 @@ def cost_table(cost: Cost) -> str:
     return (
         f"{cost.model}: clean accuracy of the first batch {100 * cost.accuracy:.1f} %, batch size "
         f"{cost.batch_size}, peak memory {cost.memory_bytes / 2**30:.2f} GiB\n"
-        + tabulate(lines, headers="keys", disable_numparse=True, stralign="right")
+        + tabular(lines, left=())
         + f"\nabout {cost.seconds / 3600:.2f} hours in all; minimal attacks may end sooner, as "
         "samples that have converged leave. RFC +-: half of the expected 95 % interval.\n"
         f"Downloads: {', '.join(cost.downloads) or 'none'}"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal, Protocol
 
-from bench.data import embedded, samples
+from bench.data import samples
 from bench.data.base import Images
 from bench.data.check import check_fingerprint, check_images
-from bench.data.formats import cifar, folder, idx, imagenet_tar, parquet, svhn
+from bench.data.formats import cifar, embedded, folder, idx, imagenet_tar, parquet, svhn
 from bench.data.formats.folders import one_line
 from bench.data.hub import hub, hub_cache
 from bench.entries.dataset import DatasetEntry

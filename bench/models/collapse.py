@@ -53,19 +53,6 @@ def collapse(module: nn.Module, input_shape: tuple[int, int, int]) -> AffineNet:
     return AffineNet(jacobian.flatten(1).to(like), offset.to(like)).eval()
 
 
-def beta(module: nn.Module, input_shape: tuple[int, int, int]) -> Tensor:
-    """Return the end-to-end weights of a net without nonlinearity, (classes, C, H, W) float64.
-
-    Args:
-        module: images (B, C, H, W) -> logits (B, classes).
-        input_shape: (C, H, W).
-
-    Raises:
-        BenchError: the net is not affine; a ReLU net has another beta at every image.
-    """
-    return _affine(module, input_shape)[0]
-
-
 def _affine(module: nn.Module, input_shape: tuple[int, int, int]) -> tuple[Tensor, Tensor]:
     """Return Jacobian (classes, C, H, W) and logits at the zero image (classes,), float64."""
     net = copy.deepcopy(module).double().eval().requires_grad_(False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -109,21 +108,17 @@ def write(found: Transfer, output: Path) -> list[Path]:
     Raises:
         BenchError: the place can't be written.
     """
-    from bench.figures.style import styled, svg
-    from bench.probes.figure import draw
+    from bench.figures.style import png, svg
+    from bench.probes.drawing import drawing
     from bench.results.read import file_sha256
 
     plan = found.plan
     path = store.probe_path(output, plan.dataset.name, plan.entry.name, "transfer")
     store.write(path, store.table(rows(found), store.TRANSFER), found.metadata)
-    picture = io.BytesIO()
-    with styled():
-        figure = draw(found.response, plan.entry.name, plan.transform)
-        drawing = svg(figure, file_sha256(path))
-        figure.savefig(picture, format="png", dpi=150, metadata={"Software": None})
+    shown = drawing(found.response, plan.entry.name, plan.transform)
     written = [path, path.with_suffix(".svg"), path.with_suffix(".png")]
-    write_bytes(written[1], drawing)
-    write_bytes(written[2], picture.getvalue())
+    write_bytes(written[1], svg(shown, file_sha256(path)))
+    write_bytes(written[2], png(shown, dpi=150))
     return written
 
 

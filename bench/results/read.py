@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from bench.entries import ids as sample_ids
 from bench.entries.rules import Rules, rules_for
 from bench.errors import BenchError
 from bench.results.schema import METADATA_KEY
@@ -236,8 +237,7 @@ def _places(table: pa.Table, attacks: list[str], ids: Any) -> tuple[Any, Any]:
         whole = (attack.reshape(-1, len(ids)) == np.arange(len(attacks))[:, None]).all()
         if whole and (sample.reshape(-1, len(ids)) == ids).all():
             return None, None
-    order = np.argsort(ids)
-    place = order[np.searchsorted(ids, sample, sorter=order).clip(max=len(ids) - 1)]
-    known = (attack >= 0) & (ids[place] == sample)
+    place, there = sample_ids.places(ids, sample)
+    known = (attack >= 0) & there
     where = attack * len(ids) + place
     return (where, None) if known.all() else (where[known], known)

@@ -45,6 +45,7 @@ def separable(values: npt.ArrayLike, kept: npt.ArrayLike, counts: Floats) -> Sig
         higher, 0 where the 95 % interval of the paired difference holds 0 or no id is common.
     """
     mask = np.asarray(kept, dtype=bool)
+    # zeros under a weight of 0 drop out of every product, where NaN would spread
     filled = np.where(mask, np.asarray(values, dtype=np.float64), 0.0)
     models = len(filled)
     result = np.zeros((models, models), dtype=np.int8)
@@ -52,12 +53,15 @@ def separable(values: npt.ArrayLike, kept: npt.ArrayLike, counts: Floats) -> Sig
         return result
     exact = models <= MAX_BOOTSTRAPPED
     # centred, so that squares of differences keep their digits in float32
+    # (a constant of each id falls out of the paired differences)
     centre = filled.sum(axis=0) / np.maximum(mask.sum(axis=0), 1)
     centred: Reals = np.where(mask, filled - centre, 0.0)
     weights: Reals = mask.astype(np.float64)
+    # with many models the products are the cost; float32 is twice as fast, and z needs 3 digits
     if not exact:
         centred, weights = centred.astype(np.float32), weights.astype(np.float32)
     starts = range(0, models, _BLOCK)
+    # the other half follows, since z(j, i) = -z(i, j)
     blocks = [(top, left) for top in starts for left in starts if top <= left]
 
     def fill(block: tuple[int, int]) -> None:
@@ -86,12 +90,16 @@ def _standardised(
     """Mean paired difference over its standard error, and the number of common ids."""
     a, ka, b, kb = values[rows], weights[rows], values[columns], weights[columns]
     common = ka @ kb.T
+    # sums over the common ids of (a - b) and (a - b)^2, multiplied out so that each is a product of
+    # matrices: M^2 pairs would not fit as differences (M, M, n)
     total = a @ kb.T - ka @ b.T
     squares = (a * a) @ kb.T + ka @ (b * b).T - 2 * (a @ b.T)
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = total / common
         # under multinomial resampling var(ratio) = sum (d - mean)^2 / n^2
+        # (rounding may leave a square below 0)
         spread = np.sqrt(np.maximum(squares - common * mean**2, 0)) / common
+        # equal values leave rounding in both: 0 / 0 must not look like a difference
         floor = 1e-6 if values.dtype == np.float32 else 1e-12
         z = np.where(np.abs(mean) <= floor, 0, mean / np.maximum(spread, floor))
     return np.where(common > 0, z, 0), common
@@ -107,6 +115,7 @@ def _bootstrap_doubtful(
 ) -> None:
     doubtful = ((np.abs(z) > _DOUBTFUL[0]) & (np.abs(z) < _DOUBTFUL[1])) | (common < _FEW)
     first, second = np.nonzero(np.triu(doubtful & (common > 0), k=1))
+    # in parts, for a pair's resamples and ids are (B + n) numbers
     for start in range(0, len(first), 256):
         i, j = first[start : start + 256], second[start : start + 256]
         _, resampled = resampled_means(values[i] - values[j], mask[i] & mask[j], counts)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.board.build import Board, Row, Table
-from bench.board.join.figure import CARRIED, check_figure, resampled_values, values
+from bench.board.join.column import CARRIED, check_column, resampled_values, values
 from bench.board.join.match import Match, known, match
 from bench.board.join.table import External
 from bench.errors import BenchError, unknown_name
@@ -109,7 +109,7 @@ def join(
 def _join(
     table: Table, external: Sequence[External], metric: str, attack: str | None, carry: bool
 ) -> Joined:
-    chosen = check_figure(table, metric, attack)
+    chosen = check_column(table, metric, attack)
     models = [
         known(row.model.name, row.model.submission.metadata, table.size[1]) for row in table.rows
     ]

@@ -168,10 +168,22 @@ def integer_labels(column: pa.ChunkedArray, name: str, where: object) -> Int64Ar
 
 
 def _names(file: pq.ParquetFile, column: str) -> list[str | None]:
+    if not _has_path(file.schema_arrow.field(column).type):
+        return [None] * file.metadata.num_rows
+    return path_names(file.read(columns=[f"{column}.path"])[column])
+
+
+def _has_path(kind: pa.DataType) -> bool:
     import pyarrow as pa
 
-    kind = file.schema_arrow.field(column).type
-    if not (pa.types.is_struct(kind) and kind.get_field_index("path") >= 0):
-        return [None] * file.metadata.num_rows
-    paths = file.read(columns=[f"{column}.path"])[column]
-    return [row["path"] for row in paths.to_pylist()]
+    return bool(pa.types.is_struct(kind)) and kind.get_field_index("path") >= 0
+
+
+def path_names(column: pa.ChunkedArray) -> list[str | None]:
+    """Return the file name of each image of a column; None where it has none."""
+    import pyarrow.compute as pc
+
+    if not _has_path(column.type):
+        return [None] * len(column)
+    names: list[str | None] = pc.struct_field(column, "path").to_pylist()
+    return names

@@ -8,9 +8,9 @@ and so are shards that are in the hub's file cache; both only at the entry's rev
 from __future__ import annotations
 
 from bench.data.base import Images
+from bench.data.formats.arrow import from_dataset
 from bench.data.formats.folders import one_line
 from bench.data.hub.hub_cache import read_cached
-from bench.data.hub.hub_images import from_dataset
 from bench.data.hub.reach import unreachable
 from bench.entries.dataset import DatasetEntry
 from bench.errors import BenchError

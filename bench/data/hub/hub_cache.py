@@ -7,8 +7,8 @@ import re
 from pathlib import Path
 
 from bench.data.base import Images
+from bench.data.formats import arrow
 from bench.data.formats.parquet import check_complete, read_files
-from bench.data.hub.hub_images import from_dataset
 from bench.entries.dataset import DatasetEntry
 from bench.errors import BenchError
 
@@ -25,24 +25,12 @@ def read_cached(entry: DatasetEntry, split: str) -> Images | None:
     """
     count = entry.test_count if split == "test" else entry.train_count
     for files in _prepared(entry, split):
-        images = _from_arrow(files, entry, split)
+        # one that is not whole: another, the shards or the network may do
+        images = arrow.read_files(files, entry, split, f"hub cache {files[0].parent}")
         if images is not None and len(images) == count:
             return images
     shards = _shards(entry, split)
     return read_files(shards, entry, split, f"hub cache {shards[0].parent}") if shards else None
-
-
-def _from_arrow(files: list[Path], entry: DatasetEntry, split: str) -> Images | None:
-    import datasets
-    import pyarrow as pa
-
-    try:
-        parts = [datasets.Dataset.from_file(str(path)) for path in files]
-    except (pa.ArrowException, OSError):
-        return None  # an interrupted preparation; the shards or the network may do
-    return from_dataset(
-        datasets.concatenate_datasets(parts), entry, split, f"hub cache {files[0].parent}"
-    )
 
 
 def _prepared(entry: DatasetEntry, split: str) -> list[list[Path]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from bench.entries.ids import places
 from bench.grid import BIN_WIDTH, BINS, frequency_grid, ring_counts
 from bench.submissions.check.check_rows import Array, Rows
 from bench.submissions.check.problems import Findings
@@ -165,9 +166,7 @@ def _image_rfc(rows: Rows, findings: Findings) -> None:
     if found is None or found[1] != rows.shape:
         return
     truth = found[0]
-    ids = np.asarray(rows.rules.ids)
-    order = np.argsort(ids)
-    place = order[np.searchsorted(ids, rows["sample_id"], sorter=order)]
+    place, _ = places(rows.rules.ids, rows["sample_id"])
     bad = rows.measured & ~(np.abs(rows["image_rfc"] - truth[place]) <= 1e-4)
     findings.rows(bad, "the image_rfc of the data set's image", rows["image_rfc"])
 

@@ -11,18 +11,18 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
+from bench.entries.ids import places
 from bench.entries.rules import Rules
 from bench.metrics import METRICS
 from bench.results import schema
+from bench.results.columns import Columns
 from bench.submissions.check.places import Place
 from bench.submissions.check.problems import Findings, short
 from bench.submissions.check.truth import true_labels
 
 Array = npt.NDArray[Any]
 
-CONSTANT = ("protocol", "protocol_hash", "model", "dataset")
 SCALARS = tuple(m.name for m in METRICS if m.length is None)
 UNMEASURED = ("clean_wrong", "init_failed", "nonfinite")
 """Statuses without any measured quantity."""
@@ -34,48 +34,25 @@ class Rows:
     """A submission's columns as arrays, and which rows belong to which attack.
 
     Attributes:
-        table: the file's rows.
+        columns: the file's rows.
         rules: what they are held to.
         dims: number of input values C * H * W.
     """
 
-    def __init__(self, table: pa.Table, rules: Rules, shape: tuple[int, int, int]) -> None:
-        self.table, self.rules, self.shape = table, rules, shape
+    def __init__(self, columns: Columns, rules: Rules, shape: tuple[int, int, int]) -> None:
+        self.columns, self.rules, self.shape = columns, rules, shape
         self.dims = shape[0] * shape[1] * shape[2]
-        self._arrays: dict[str, Array] = {}
 
     def __len__(self) -> int:
-        return len(self.table)
+        return len(self.columns)
 
     def __getitem__(self, name: str) -> Array:
         """A column: text as str, whole numbers with -1, flags with False, numbers with NaN."""
-        if name not in self._arrays:
-            self._arrays[name] = self._read(name)
-        return self._arrays[name]
-
-    def _read(self, name: str) -> Array:
-        column = self.table[name]
-        kind = schema.ROWS.field(name).type
-        if pa.types.is_dictionary(kind) or pa.types.is_string(kind):
-            return np.array([str(v) for v in column.to_pylist()], dtype=object)
-        if pa.types.is_fixed_size_list(kind):
-            return self._profile(column.combine_chunks())
-        if pa.types.is_integer(kind):
-            return np.asarray(column.fill_null(-1).to_numpy(), dtype=np.int64)
-        if pa.types.is_boolean(kind):
-            return np.asarray(column.fill_null(False).to_numpy(), dtype=bool)
-        return np.asarray(column.fill_null(np.nan).to_numpy(), dtype=np.float64)
-
-    def _profile(self, column: Any) -> Array:
-        result = np.full((len(column), 64), np.nan)
-        there = column.is_valid().to_numpy(zero_copy_only=False)
-        flat = column.flatten().fill_null(np.nan).to_numpy(zero_copy_only=False)
-        result[there] = flat.astype(np.float64).reshape(-1, 64)
-        return result
+        return self.columns[name]
 
     def null(self, name: str) -> Array:
         """(N,) True where the column is null."""
-        return np.asarray(self.table[name].is_null().to_numpy(), dtype=bool)
+        return self.columns.null(name)
 
     @cached_property
     def measured(self) -> Array:
@@ -182,13 +159,11 @@ def _statuses(rows: Rows, findings: Findings) -> None:
 
 def _labels(rows: Rows, findings: Findings) -> None:
     """Labels are the data set's, and what belongs to the clean image is the same everywhere."""
-    ids = np.asarray(rows.rules.ids)
     truth = true_labels(rows.rules)
-    order = np.argsort(ids)
-    place = order[np.searchsorted(ids, rows["sample_id"], sorter=order)]
+    place, _ = places(rows.rules.ids, rows["sample_id"])
     if truth is not None:
         findings.rows(rows["label"] != truth[place], "the data set's label", rows["label"])
-    first = np.full(len(ids), -1, dtype=np.int64)
+    first = np.full(len(rows.rules.ids), -1, dtype=np.int64)
     first[place[::-1]] = np.arange(len(rows))[::-1]
     reference = first[place]
     moved = rows["label"] != rows["label"][reference]

@@ -10,15 +10,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
 from bench.entries.rules import rules
 from bench.errors import BenchError, BenchWarning
 from bench.measure.block import block_samples, run_block
+from bench.results.columns import read_columns
 from bench.results.identity import change
 from bench.results.provenance import now, versions
 from bench.results.read import file_sha256
-from bench.results.store import read_metadata, read_rows
+from bench.results.store import read_metadata
 from bench.run.plan import Plan, plan
 from bench.run.request import Request
 from bench.submissions.verify.judge import (
@@ -123,11 +122,8 @@ def _plan(path: Path, metadata: Mapping[str, Any], request: Request) -> Plan:
 
 
 def _stated(path: Path, planned: Plan) -> dict[tuple[str, int], Values]:
-    try:
-        table = read_rows(path, [*COLUMNS, *NORMS])
-        columns = {name: table[name].to_pandas().to_numpy() for name in table.column_names}
-    except (pa.ArrowException, OSError, KeyError) as error:
-        raise BenchError(f"expected a submission at {path}: {error}; see `bench check`") from None
+    table = read_columns(path, [*COLUMNS, *NORMS])
+    columns = {name: table[name] for name in table.names}
     specs = planned.protocol.attacks
     stated = {}
     for place in range(len(table)):

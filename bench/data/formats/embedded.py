@@ -21,6 +21,12 @@ from bench.errors import BenchError
 _COLUMNS = ["sample_id", "label", "pixels"]
 
 
+def find(registry_dir: Path, entry: DatasetEntry) -> Path | None:
+    """Return the file of a data set's embedded images, if the registry has one."""
+    path = registry_dir / (entry.embedded or "-")
+    return path if entry.embedded is not None and path.is_file() else None
+
+
 def read(registry_dir: Path, entry: DatasetEntry) -> ArrayImages:
     """Return the embedded images of the test split.
 
@@ -31,11 +37,23 @@ def read(registry_dir: Path, entry: DatasetEntry) -> ArrayImages:
     Raises:
         BenchError: the file is missing or damaged.
     """
+    assert entry.embedded is not None, "only called for entries that embed images"
+    return read_file(registry_dir / entry.embedded, f"embedded {entry.embedded}")
+
+
+def read_file(path: Path, source: str = "embedded") -> ArrayImages:
+    """Return the images of an embedded file.
+
+    Args:
+        path: the file.
+        source: what to call it in metadata.
+
+    Raises:
+        BenchError: it is missing or damaged.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    assert entry.embedded is not None, "only called for entries that embed images"
-    path = registry_dir / entry.embedded
     advice = "reinstall the package, or name another source with --data"
     try:
         with pq.ParquetFile(path) as file:  # pq.read_table would import pandas, for a second
@@ -57,7 +75,7 @@ def read(registry_dir: Path, entry: DatasetEntry) -> ArrayImages:
     return ArrayImages(
         ids=np.array(table["sample_id"].to_pylist(), dtype=np.int64),
         labels=np.array(table["label"].to_pylist(), dtype=np.int64),
-        source=f"embedded {entry.embedded}",
+        source=source,
         pixels=np.frombuffer(pixels, dtype=np.uint8).reshape(table.num_rows, *shape),
     )
 

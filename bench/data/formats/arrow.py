@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bench.data.base import Images, Int64Array, UInt8Image
 from bench.data.formats.numbering import sample_ids
-from bench.data.formats.shards import integer_labels, pick
+from bench.data.formats.shards import integer_labels, path_names, pick
 from bench.data.pixels import to_pixels
 from bench.entries.dataset import DatasetEntry
 
@@ -48,6 +50,30 @@ class HubImages(Images):
         return f"row {int(self._rows[position])} of {self.source}"
 
 
+def read_files(
+    files: Sequence[Path], entry: DatasetEntry, split: str, source: str
+) -> HubImages | None:
+    """Return the images of Arrow files that `datasets` wrote; None if they are not whole.
+
+    Args:
+        files: in order.
+        entry: the data set.
+        split: "test" or "train".
+        source: where they came from, for the metadata.
+
+    Raises:
+        BenchError: a column is missing, or labels are not integers.
+    """
+    import datasets
+    import pyarrow as pa
+
+    try:
+        parts = [datasets.Dataset.from_file(str(path)) for path in files]
+    except (pa.ArrowException, OSError):
+        return None  # an interrupted preparation
+    return from_dataset(datasets.concatenate_datasets(parts), entry, split, source)
+
+
 def from_dataset(dataset: Any, entry: DatasetEntry, split: str, source: str) -> HubImages:
     """Return the images of a dataset in the order of their ids.
 
@@ -61,18 +87,12 @@ def from_dataset(dataset: Any, entry: DatasetEntry, split: str, source: str) -> 
         BenchError: a column is missing, or labels are not integers.
     """
     import datasets
-    import pyarrow as pa
-    import pyarrow.compute as pc
 
     hub = entry.hub
     image = pick(dataset.column_names, (hub.image_column, "image", "img"), source)
     label = pick(dataset.column_names, (hub.label_column, "label"), source)
     labels = integer_labels(dataset.data.column(label), label, source)
-    column = dataset.data.column(image)
-    names: list[str | None] = [None] * len(labels)
-    if pa.types.is_struct(column.type) and column.type.get_field_index("path") >= 0:
-        names = pc.struct_field(column, "path").to_pylist()
-    ids = sample_ids(names, entry, split, source)
+    ids = sample_ids(path_names(dataset.data.column(image)), entry, split, source)
     order = np.argsort(ids)
     images = dataset.select_columns([image])
     if isinstance(dataset.features[image], datasets.Image):

@@ -1,4 +1,4 @@
-"""The board's figure that public numbers are held against, and its uncertainty."""
+"""The column of the board that public numbers are held against, and its uncertainty."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bench.stats.intervals import excess
 
 SPECTRAL = ("rfc", "hfe", "image_rfc", "hfx")
 """Columns that are means over the kept samples."""
-FIGURES = (
+KNOWN = (
     *SPECTRAL,
     "success",
     "clean_accuracy",
@@ -32,15 +32,15 @@ CARRIED = (*SPECTRAL, "success", "clean_accuracy")
 """Those whose uncertainty over samples can be carried."""
 
 
-def check_figure(table: Table, metric: str, attack: str | None) -> str:
+def check_column(table: Table, metric: str, attack: str | None) -> str:
     """Return the attack's name (the protocol's primary one for None).
 
     Raises:
         BenchError: there is no such column or attack.
     """
-    if metric not in FIGURES:
-        near = difflib.get_close_matches(metric, FIGURES, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(FIGURES)}"
+    if metric not in KNOWN:
+        near = difflib.get_close_matches(metric, KNOWN, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(KNOWN)}"
         raise BenchError(f"unknown column {metric!r} of the board: {hint}")
     if attack is not None and attack not in table.rules.attacks:
         raise unknown_name("attack", attack, table.rules.attacks)
