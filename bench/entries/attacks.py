@@ -13,7 +13,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, SerializeAsAny, ValidationError, WrapValidator
-from pydantic_core import PydanticCustomError
 
 from bench.entries.fields import Frozen
 from bench.errors import unknown_name
@@ -119,14 +118,14 @@ def _validated(value: Any, handler: ValidatorFunctionWrapHandler) -> AttackSetti
     name = value.get("algorithm") if isinstance(value, Mapping) else None
     if not isinstance(name, str) or name not in ALGORITHMS:
         known = ", ".join(ALGORITHMS)
-        raise PydanticCustomError("algorithm", f"expected algorithm to be one of {known}")
+        raise ValueError(f"expected algorithm to be one of {known}")
     try:
         return settings_class(name).model_validate(value)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         key = ".".join(str(part) for part in first["loc"])
-        text = first["msg"].removeprefix("Value error, ").replace("{", "(").replace("}", ")")
-        raise PydanticCustomError("settings", f"{key}: {text}" if key else text) from None
+        text = first["msg"].removeprefix("Value error, ")
+        raise ValueError(f"{key}: {text}" if key else text) from None
 
 
 AnyAttack = Annotated[SerializeAsAny[AttackSettings], WrapValidator(_validated)]
