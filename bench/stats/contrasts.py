@@ -142,15 +142,26 @@ def at_loss(
     mask = mask & np.isfinite(array)
     found = np.full((len(array), array.shape[2]), np.nan)
     for seed, row in enumerate(loss):
-        there = np.flatnonzero(~np.isnan(row))
-        below = there[row[there] <= target]
-        before = there[there < below[0]] if len(below) else below
-        if len(below) and row[below[0]] == target:
-            usable = mask[seed, below[0]]
-            found[seed, usable] = array[seed, below[0], usable]
-        elif len(before):
-            a, b = before[-1], below[0]
-            share = (row[a] - target) / (row[a] - row[b])
-            usable = mask[seed, a] & mask[seed, b]
-            found[seed, usable] = ((1 - share) * array[seed, a] + share * array[seed, b])[usable]
+        # the weights of the two checkpoints, or of the one that meets the target
+        shares = _shares(row, target)
+        if shares:
+            usable = mask[seed, list(shares)].all(axis=0)
+            weights = np.array(list(shares.values()))
+            found[seed, usable] = weights @ array[seed][list(shares)][:, usable]
     return found, ~np.isnan(found)
+
+
+def _shares(losses: Floats, target: float) -> dict[int, float]:
+    """Return which checkpoints make the value at a loss, and how much of it; none out of reach."""
+    there = np.flatnonzero(~np.isnan(losses))
+    below = np.flatnonzero(losses[there] <= target)
+    if len(below) == 0:
+        return {}
+    b = int(there[below[0]])
+    if losses[b] == target:
+        return {b: 1.0}
+    if below[0] == 0:
+        return {}
+    a = int(there[below[0] - 1])
+    share = float((losses[a] - target) / (losses[a] - losses[b]))
+    return {a: 1 - share, b: share}

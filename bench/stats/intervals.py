@@ -29,7 +29,7 @@ Z95 = 1.959963984540054
 
 FEW = 50
 """Samples below which a bootstrapped interval gets a warning: its 95 % are fewer than 94 (normal
-values: .893 with 8, .936 with 30, .941 with 50; tests/benchmarks/coverage.py)."""
+values: .891 with 8, .936 with 30, .942 with 50; tests/benchmarks/coverage.py)."""
 
 
 class Interval(NamedTuple):

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from bench.stats.bootstrap import LEVEL, Bools, Floats, Halved, resample_counts
+from bench.stats.bootstrap import LEVEL, Bools, Floats, resample_counts
 from bench.stats.intervals import Z95, Interval
 from bench.stats.pairs import Models, prepare, ratio
 from bench.stats.ranks import Signs, rank_intervals
@@ -86,22 +86,18 @@ def recipe_significance(
         return RecipeSignificance(signs, float("nan"), float("nan"))
     counts = resample_counts(models.values.shape[1], seed).astype(np.float32)
     image_sd = np.sqrt(pairs.squares) / pairs.common
-
-    def images(chosen: Ints) -> Halved:
-        return models.drawn(first[chosen], second[chosen], counts)
-
-    z = stepdown(np.zeros(len(first)), images).first
+    z = stepdown(np.zeros(len(first)), lambda p: models.drawn(first[p], second[p], counts)).first
     sd = recipes.deviations()
     a, b = sd[first, second], sd[second, first]
     q = seed_quantiles(recipes.seeds, 1 - LEVEL ** (1 / count))
     half = np.sqrt((z * image_sd) ** 2 + (q[first] * a) ** 2 + (q[second] * b) ** 2)
     t = _t_deviates(recipes.seeds, seed)
 
-    def errors(chosen: Ints) -> Floats:
-        i, j = first[chosen], second[chosen]
-        error = image_sd[chosen, None] * images(chosen)
-        error += a[chosen, None] * t[i] - b[chosen, None] * t[j]
-        return error / np.maximum(half[chosen, None], np.finfo(float).tiny)
+    def errors(p: Ints) -> Floats:
+        i, j = first[p], second[p]
+        error = image_sd[p, None] * models.drawn(i, j, counts)
+        error += a[p, None] * t[i] - b[p, None] * t[j]
+        return error / np.maximum(half[p, None], np.finfo(float).tiny)
 
     # what is within the images' own error is not told, however little the seeds scatter
     size = np.abs(pairs.difference)

@@ -10,23 +10,22 @@ Sources: Romano and Wolf 2005 (stepdown max-|t|); Mogstad, Romano, Shaikh and Wi
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from bench.stats.bootstrap import Bools, Floats, resample_counts
-from bench.stats.intervals import Z95, Interval
+from bench.stats.bootstrap import Floats, resample_counts
 from bench.stats.pairs import Models, Pairs, prepare
 from bench.stats.ranks import Signs, rank_intervals
 from bench.stats.stepdown import (
     Critical,
     Ints,
+    at_least_one,
     bars,
     bonferroni,
-    drawn,
     normal_score,
     stepdown,
 )
@@ -97,35 +96,45 @@ def significance(values: npt.ArrayLike, kept: npt.ArrayLike, seed: int) -> Signi
     else:
         critical = _drawn_critical(models, seed)
     first, last = bars(critical.first, n), bars(critical.last, n)
-    signs = np.zeros((count, count), dtype=np.int8)
-    seed_sd = np.full(count, np.inf)
-
-    def fill(block: tuple[slice, slice]) -> tuple[Floats, Floats, Floats]:
-        rows, columns = block
-        pairs = models.pairs(rows, columns)
-        above = _numbers(rows)[:, None] < _numbers(columns)
-        bar, error = last[pairs.common], pairs.error()
-        claimed = (pairs.statistic() > bar) & above
-        found = (np.sign(pairs.difference) * claimed).astype(np.int8)
-        signs[rows, columns] += found
-        signs[columns, rows] -= found.T
-        survives = np.full(found.shape, np.inf)
-        survives[claimed] = surviving_seed_sd(
-            pairs.difference[claimed], bar[claimed], error[claimed] ** 2
-        )
-        compared = pairs.comparable & above
-        gaps = first[pairs.common[compared]] * error[compared]
-        thin = gaps[:: max(1, len(gaps) // _GAPS)] if count > MAX_DRAWN else gaps
-        return survives.min(axis=1), survives.min(axis=0), thin
-
     blocks = _blocks(count)
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        results = list(pool.map(fill, blocks))
-    for (rows, columns), (left, top, _) in zip(blocks, results, strict=True):
-        seed_sd[rows] = np.minimum(seed_sd[rows], left)
-        seed_sd[columns] = np.minimum(seed_sd[columns], top)
+        judged = list(pool.map(lambda block: _judge(models, block, first, last), blocks))
+    signs = np.zeros((count, count), dtype=np.int8)
+    seed_sd = np.full(count, np.inf)
+    for (rows, columns), found in zip(blocks, judged, strict=True):
+        signs[rows, columns] += found.signs
+        signs[columns, rows] -= found.signs.T
+        seed_sd[rows] = np.minimum(seed_sd[rows], found.row_sd)
+        seed_sd[columns] = np.minimum(seed_sd[columns], found.column_sd)
     seed_sd[np.isinf(seed_sd)] = np.nan
-    return Significance(signs, critical.last, middle([gaps for *_, gaps in results]), seed_sd)
+    gaps = np.concatenate([np.empty(0), *(found.gaps for found in judged)])
+    gap = float(np.median(gaps)) if len(gaps) else float("nan")
+    return Significance(signs, critical.last, gap, seed_sd)
+
+
+class _Judged(NamedTuple):
+    """One block of pairs: signs above the diagonal, where its claims fall, what could be told."""
+
+    signs: Signs
+    row_sd: Floats
+    column_sd: Floats
+    gaps: Floats
+
+
+def _judge(models: Models, block: tuple[slice, slice], first: Floats, last: Floats) -> _Judged:
+    rows, columns = block
+    pairs = models.pairs(rows, columns)
+    above = np.arange(rows.start, rows.stop)[:, None] < np.arange(columns.start, columns.stop)
+    bar, error = last[pairs.common], pairs.error()
+    claimed = (pairs.statistic() > bar) & above
+    sd = np.full(claimed.shape, np.inf)
+    sd[claimed] = surviving_seed_sd(pairs.difference[claimed], bar[claimed], error[claimed] ** 2)
+    compared = pairs.comparable & above
+    gaps = first[pairs.common[compared]] * error[compared]
+    if len(models.values) > MAX_DRAWN:  # millions of pairs: some of them tell the median
+        gaps = gaps[:: max(1, len(gaps) // _GAPS)]
+    signs = (np.sign(pairs.difference) * claimed).astype(np.int8)
+    return _Judged(signs, sd.min(axis=1), sd.min(axis=0), gaps)
 
 
 def _drawn_critical(models: Models, seed: int) -> Critical:
@@ -133,12 +142,7 @@ def _drawn_critical(models: Models, seed: int) -> Critical:
     counts = resample_counts(models.values.shape[1], seed).astype(np.float32)
     score = normal_score(pairs.statistic(), pairs.common)
     found = stepdown(score, lambda chosen: models.drawn(first[chosen], second[chosen], counts))
-    return _at_least_one(found)
-
-
-def _at_least_one(critical: Critical) -> Critical:
-    """Several comparisons need no less than one: equal models leave draws without any error."""
-    return Critical(*np.maximum(critical, Z95).tolist())
+    return at_least_one(found)
 
 
 def comparable_pairs(models: Models) -> tuple[Ints, Ints, Pairs]:
@@ -178,60 +182,6 @@ def surviving_seed_sd(
     return result
 
 
-def middle(parts: Sequence[Floats]) -> float:
-    """Return the median of all numbers in some arrays, NaN if there is none."""
-    every = np.concatenate([np.empty(0), *parts])
-    return float(np.median(every)) if len(every) else float("nan")
-
-
 def _blocks(count: int) -> list[tuple[slice, slice]]:
     starts = [slice(start, min(start + _BLOCK, count)) for start in range(0, count, _BLOCK)]
     return [(rows, columns) for rows in starts for columns in starts if rows.start <= columns.start]
-
-
-def _numbers(block: slice) -> Ints:
-    return np.arange(block.start, block.stop)
-
-
-def simultaneous_differences(
-    differences: npt.ArrayLike, kept: npt.ArrayLike, seed: int
-) -> tuple[list[Interval], Bools]:
-    """Return mean paired differences of several quantities, read together.
-
-    Args:
-        differences: (Q, n) first minus second, one row a quantity.
-        kept: (Q, n) bool; what is not finite is left out as well.
-        seed: seed of the resamples.
-
-    Returns:
-        Q intervals that all hold together in 95 % of cases, and (Q,) whether the stepdown tells
-        the two apart, which it may where the interval still holds 0. A quantity with fewer than
-        FEWEST_IDS ids takes no part and has no interval.
-    """
-    array, mask = np.asarray(differences, dtype=np.float64), np.asarray(kept, dtype=bool)
-    if array.ndim != 2 or mask.shape != array.shape:
-        raise ValueError(
-            f"expected differences and kept of one shape (Q, n), found {array.shape} and "
-            f"{mask.shape}"
-        )
-    mask = mask & np.isfinite(array)
-    rows = np.where(mask, array, 0.0)
-    common = mask.sum(axis=1)
-    mean = rows.sum(axis=1) / np.maximum(common, 1)
-    squares = (((rows - mean[:, None]) * mask) ** 2).sum(axis=1)
-    pairs = Pairs(mean, squares, common)
-    used = np.flatnonzero(pairs.comparable)
-    counts = resample_counts(array.shape[1], seed).astype(np.float32)
-    score = normal_score(pairs.statistic(), common)
-    critical = _at_least_one(
-        stepdown(score[used], lambda q: drawn(rows[used[q]], mask[used[q]], counts))
-    )
-    n = array.shape[1]
-    half = np.full(len(mean), np.nan)
-    half[used] = bars(critical.first, n)[common[used]] * pairs.error()[used]
-    apart = pairs.comparable & (pairs.statistic() > bars(critical.last, n)[common])
-    means = np.where(common > 0, mean, np.nan)
-    intervals = [
-        Interval(float(m), float(m - h), float(m + h)) for m, h in zip(means, half, strict=True)
-    ]
-    return intervals, apart

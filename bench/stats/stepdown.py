@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.stats.bootstrap import DRAWS, LEVEL, Bools, Floats, Halved, resampled_sums
+from bench.stats.intervals import Z95
 
 Ints = npt.NDArray[np.int64]
 Draw = Callable[[Ints], Floats | Halved]
@@ -72,6 +73,14 @@ def stepdown(statistic: Floats, draw: Draw) -> Critical:
     while 0 < (now := int(np.searchsorted(ordered, last, side="right"))) < left:
         left, last = now, critical(now)
     return Critical(first, last)
+
+
+def at_least_one(critical: Critical) -> Critical:
+    """Return critical values of the normal scale, no less than those of one comparison.
+
+    Where all open models are equal, the draws have no error at all.
+    """
+    return Critical(*np.maximum(critical, Z95).tolist())
 
 
 def upper_point(draws: Floats | Halved) -> float:
