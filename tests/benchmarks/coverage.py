@@ -122,8 +122,8 @@ def means(n: int, skewed: bool, draws: int, seed: int) -> float:
     rng = np.random.default_rng(seed)
     kept = np.ones(n, dtype=bool)
     held = 0
-    for _ in range(draws):
-        _, low, high = mean_interval(noise(rng, (n,), skewed), kept, seed)
+    for number in range(draws):
+        _, low, high = mean_interval(noise(rng, (n,), skewed), kept, seed=number)
         held += low <= 0 <= high
     return held / draws
 
