@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bench.entries import registry
+from bench.metrics import definitions
 from bench.results import schema
 
 Array = npt.NDArray[Any]
@@ -167,10 +168,12 @@ def rows(case: Case) -> dict[str, Array]:
             "zero_grad": np.zeros(n, dtype=bool),
             "seconds": np.full(n, 0.01),
         }
-        for name in schema.ROWS.names[12:-2]:
+        for name in definitions():
             columns[name] = columns[name].astype(float)
             columns[name][~correct] = np.nan
         columns["attack"] = np.full(n, attack)
+        digest = registry.protocol(PROTOCOL).attack_hash(DATASET, attack)
+        columns["attack_hash"] = np.full(n, digest)
         parts.append(columns)
     return {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
 
@@ -199,6 +202,8 @@ def metadata(case: Case, **changes: Any) -> dict[str, Any]:
         "protocol_hash": protocol.hash(DATASET),
         "protocol_text": protocol.model_dump(mode="json", exclude={"selection"}),
         "attacks": {k: v.model_dump(mode="json") for k, v in protocol.attacks.items()},
+        "attack_hashes": {k: protocol.attack_hash(DATASET, k) for k in protocol.attacks},
+        "metrics": definitions(),
         "model": case.name,
         "dataset": DATASET,
         "family": entry.family,

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from bench.metrics import definitions
 from bench.results import schema
 from bench.submissions.check.check import check_submission, group
 from bench.submissions.check.places import collect
@@ -123,7 +124,7 @@ def shifted_profile(columns: Columns) -> None:
 
 def copied(columns: Columns) -> None:
     ok = np.flatnonzero((columns["attack"] == "bb-l2") & (columns["status"] == "ok"))
-    for name in schema.ROWS.names[12:-2]:
+    for name in definitions():
         if name != "image_rfc":
             columns[name][ok[1::2]] = columns[name][ok[::2][: len(ok[1::2])]]
 

@@ -13,11 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from bench.entries.rules import rules_for
 from bench.errors import BenchError, unknown_name
 from bench.metrics import METRICS
-from bench.results.read import Submission, is_result
-from bench.results.store import read_metadata
+from bench.results.read import Submission, is_result, open_submission
 from bench.stats.intervals import Interval, mean_interval, paired_difference
 
 if TYPE_CHECKING:
@@ -83,8 +81,7 @@ def open_pair(first: Path, second: Path) -> tuple[Submission, Submission]:
     """
     opened = []
     for path in (first, second):
-        metadata = read_metadata(path)
-        opened.append(Submission(path, metadata, rules_for(metadata)))
+        opened.append(open_submission(path))
     a, b = opened
     if a.key != b.key:
         raise BenchError(

@@ -13,7 +13,7 @@ MAX_MODELS = 24
 
 def meta(row: Row, key: str) -> str:
     """Return a name from a model's metadata, printable and short."""
-    text = str(row.model.submission.metadata.get(key, "?"))
+    text = str(getattr(row.model.submission.metadata, key))
     return plain(text)
 
 
@@ -27,9 +27,7 @@ def colours(rows: Sequence[Row]) -> dict[str, str]:
 
 def is_linear(row: Row) -> bool:
     """Whether the model is one of the nets without a nonlinearity."""
-    entry = row.model.submission.metadata.get("entry")
-    net = entry.get("net") if isinstance(entry, dict) else None
-    return isinstance(net, dict) and net.get("relu") is False
+    return row.model.submission.metadata.net.get("relu") is False
 
 
 def short(row: Row) -> str:

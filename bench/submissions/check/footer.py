@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import struct
 from pathlib import Path
 from typing import Any
@@ -11,24 +10,21 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bench.results import schema
+from bench.results.metadata import load_json
 from bench.submissions.check.problems import Findings, short
 
 MAX_FOOTER = 2_000_000
 MAX_ROW_GROUPS = 64
 MAX_UNCOMPRESSED = 64_000_000
 """Declared bytes of a submission once unpacked; a real one has about 6 million."""
-MAX_METADATA = 1_000_000
 REMAKE = "make it again with `bench submit`"
 
 
-def open_checked(
-    path: Path, columns: pa.Schema, max_rows: int, findings: Findings
-) -> pq.ParquetFile | None:
+def open_checked(path: Path, max_rows: int, findings: Findings) -> pq.ParquetFile | None:
     """Open a file if what it declares is reasonable.
 
     Args:
         path: the file.
-        columns: what it must hold.
         max_rows: most rows that it may declare.
         findings: gets what is wrong.
 
@@ -40,7 +36,6 @@ def open_checked(
     try:
         file = pq.ParquetFile(path, pre_buffer=False)
         declared = file.metadata
-        found = file.schema_arrow
     except (pa.ArrowException, OSError, ValueError, RuntimeError, MemoryError) as error:
         findings.add("", f"expected a readable Parquet footer: {_first(error)}", REMAKE)
         return None
@@ -60,7 +55,6 @@ def open_checked(
                 f"expected at most {MAX_UNCOMPRESSED:,} bytes unpacked, found {sum(sizes):,}",
                 REMAKE,
             )
-    _columns(found, columns, findings)
     return file if len(findings.problems) == before else None
 
 
@@ -89,7 +83,14 @@ def _frame(path: Path, findings: Findings) -> bool:
     return True
 
 
-def _columns(found: pa.Schema, wanted: pa.Schema, findings: Findings) -> None:
+def check_columns(file: pq.ParquetFile, wanted: pa.Schema, findings: Findings) -> bool:
+    """Check names and types of the columns; False if there is a problem."""
+    before = len(findings.problems)
+    try:
+        found = file.schema_arrow
+    except (pa.ArrowException, OSError, ValueError, RuntimeError, MemoryError) as error:
+        findings.add("", f"expected readable columns: {_first(error)}", REMAKE)
+        return False
     names = found.names
     for name in sorted(set(names), key=names.index):
         if names.count(name) > 1:
@@ -106,6 +107,7 @@ def _columns(found: pa.Schema, wanted: pa.Schema, findings: Findings) -> None:
                     f"column {field.name}", f"expected type {field.type}, found {short(kind)}",
                     REMAKE,
                 )  # fmt: skip
+    return len(findings.problems) == before
 
 
 def _allowed(kind: pa.DataType) -> list[pa.DataType]:
@@ -133,28 +135,23 @@ def read_columns(file: pq.ParquetFile, findings: Findings) -> pa.Table | None:
 
 def read_bench_metadata(file: pq.ParquetFile, findings: Findings) -> dict[str, Any] | None:
     """Return the JSON under the schema key `bench`; None if there is none or it is broken."""
-    raw = (file.schema_arrow.metadata or {}).get(schema.METADATA_KEY)
+    try:
+        raw = (file.schema_arrow.metadata or {}).get(schema.METADATA_KEY)
+    except (pa.ArrowException, OSError, ValueError, RuntimeError, MemoryError) as error:
+        findings.add("metadata", f"expected a readable Parquet footer: {_first(error)}", REMAKE)
+        return None
     if raw is None:
         findings.add("metadata", "expected JSON under the key 'bench', found no such key", REMAKE)
         return None
-    if len(raw) > MAX_METADATA:
-        findings.add(
-            "metadata", f"expected at most {MAX_METADATA:,} bytes, found {len(raw):,}", REMAKE
-        )
-        return None
     try:
-        found = json.loads(raw, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
-        findings.add("metadata", f"expected JSON under the key 'bench': {_first(error)}", REMAKE)
+        found = load_json(raw)
+    except ValueError as error:
+        findings.add("metadata", str(error), REMAKE)
         return None
     if not isinstance(found, dict):
         findings.add("metadata", f"expected a JSON object, found {type(found).__name__}", REMAKE)
         return None
     return found
-
-
-def _no_constant(text: str) -> float:
-    raise ValueError(f"{text} is not JSON")
 
 
 def _first(error: BaseException) -> str:
