@@ -57,7 +57,7 @@ class Profile:
     """Mean energy per frequency on each ring, white noise being 1, with 95 % bands.
 
     Attributes:
-        mean, low, high: (R,).
+        mean, low, high: (R,); low and high NaN where only the mean is known.
         n: kept samples.
     """
 
@@ -82,7 +82,18 @@ def profiles(submission: Submission, attacks: Sequence[str]) -> dict[str, Profil
         chosen = names == attack
         if chosen.any():
             found[attack] = _profile(submission, values[chosen], sample[chosen])
+    means = extras(submission).energy if set(attacks) - found.keys() else {}
+    for attack in attacks:
+        if attack not in found and attack in means and means[attack][1]:
+            found[attack] = _mean_profile(submission, *means[attack])
     return found
+
+
+def _mean_profile(submission: Submission, energy: Array, n: int) -> Profile:
+    """A profile of which only the mean is known: without a band."""
+    mean = relative_to_white(energy[None], rings(*submission.input_shape[1:]))[0]
+    nothing = np.full_like(mean, np.nan)
+    return Profile(mean, nothing, nothing, n)
 
 
 def _profile(submission: Submission, energy: Floats, sample: Array) -> Profile:
@@ -120,31 +131,35 @@ class Example:
 
 @dataclass(frozen=True)
 class Extras:
-    """The side file of a submission: attack -> (mean map, n); attack -> examples."""
+    """The side file of a submission: attack -> (mean map, n), examples, (mean radial energy, n)."""
 
     maps: Mapping[str, tuple[Array, int]]
     examples: Mapping[str, tuple[Example, ...]]
+    energy: Mapping[str, tuple[Array, int]]
 
 
 def extras(submission: Submission) -> Extras:
     """Return mean spectra and examples; empty without a readable side file."""
     path = submission.path.with_name(f"{submission.name}.extras.parquet")
     maps: dict[str, tuple[Array, int]] = {}
+    energy: dict[str, tuple[Array, int]] = {}
     examples: dict[str, list[Example]] = {}
     if not path.exists():
-        return Extras({}, {})
+        return Extras({}, {}, {})
     try:
         for row in pq.read_table(path).to_pylist():
             values = np.asarray(row["values"], dtype=np.float64).reshape(row["shape"])
             if row["kind"] == "spectrum":
                 maps[row["attack"]] = (values, int(row["n"]))
-            else:
+            elif row["kind"] == "radial_energy":
+                energy[row["attack"]] = (values, int(row["n"]))
+            elif row["kind"] == "example":
                 delta = np.asarray(row["delta"], dtype=np.float64).reshape(row["shape"])
                 found = Example(int(row["sample_id"]), values, delta)
                 examples.setdefault(row["attack"], []).append(found)
     except (pa.ArrowException, OSError, ValueError, TypeError, KeyError):
-        return Extras({}, {})
-    return Extras(maps, {name: tuple(found) for name, found in examples.items()})
+        return Extras({}, {}, {})
+    return Extras(maps, {name: tuple(found) for name, found in examples.items()}, energy)
 
 
 def clean_profile(table: Table, found: Mapping[str, Extras]) -> Profile | None:

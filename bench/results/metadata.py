@@ -55,7 +55,7 @@ class DataUsed(Part):
     """Which images were measured."""
 
     source: Short
-    fingerprint: Short
+    fingerprint: Short | None = None
     fingerprint_of: Count | None = None
     """How many images the fingerprint covers."""
 

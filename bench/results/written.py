@@ -75,7 +75,11 @@ def current_metadata(found: Mapping[str, Any]) -> dict[str, Any]:
         **found,
         "schema_version": schema.VERSION,
         "protocol_hash": known.hash,
-        "attack_hashes": dict(known.attack_hashes),
+        "attacks": {
+            name: settings_as_written(settings, schema.VERSION)
+            for name, settings in known.attacks.items()
+        },
+        "attack_hashes": {name: known.attack_hashes[name] for name in known.attacks},
         "metrics": dict(FIRST),
     }
 

@@ -290,7 +290,7 @@ def _missing(rows: Rows, findings: Findings) -> None:
         shown = None if profile else value
         findings.rows(~rows.measured & ~gone, f"no {name} where nothing was measured", shown)
         findings.rows(
-            rows.must_lack(metric) & rows.measured & ~gone, f"no {name} with {_why(metric)}", shown
+            rows.must_lack(metric) & rows.measured & ~gone, f"no {name} {_why(metric)}", shown
         )
         infinite = np.isinf(value).any(axis=1) if profile else np.isinf(value)
         findings.rows(
@@ -307,4 +307,5 @@ def _missing(rows: Rows, findings: Findings) -> None:
 
 
 def _why(metric: Metric) -> str:
-    return "a gradient that is zero" if metric.missing is Missing.ZERO_GRADIENT else "status zero"
+    zero_gradient = metric.missing is Missing.ZERO_GRADIENT
+    return "of a gradient that is zero" if zero_gradient else "with status zero"
