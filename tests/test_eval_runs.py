@@ -27,6 +27,7 @@ ATTACKS = ["pgd-linf", "pgd-l2", "pgd-l1", "bb-linf", "bb-l2"]
 COLUMNS = [
     "protocol",
     "protocol_hash",
+    "attack_hash",
     "model",
     "dataset",
     "attack",

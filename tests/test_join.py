@@ -251,12 +251,11 @@ def test_of_several_rows_the_one_at_the_same_size(tmp_path: Path) -> None:
 
 def test_only_timms_own_weights_are_found_by_their_tag() -> None:
     entry = {"source": "timm", "tag": "resnet50.a1_in1k"}
-    meta = {"entry": entry, "weights": {"kind": "default"}}
-    assert known("resnet50", meta, 224).tag == "resnet50.a1_in1k"
-    assert known("resnet50@random", meta, 224).tag is None
-    assert known("r", {**meta, "entry": {**entry, "source": "checkpoint"}}, 224).tag is None
-    assert known("resnet50", {**meta, "weights": {"kind": "path"}}, 224).own_weights
-    assert known("r", {"entry": None}, 224).tag is None
+    assert known("resnet50", entry, "default", 224).tag == "resnet50.a1_in1k"
+    assert known("resnet50@random", entry, "random", 224).tag is None
+    assert known("r", {**entry, "source": "checkpoint"}, "default", 224).tag is None
+    assert known("resnet50", entry, "path", 224).own_weights
+    assert known("r", {}, "default", 224).tag is None
 
 
 # ---------------------------------------------------------------- from submissions to the report

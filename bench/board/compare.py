@@ -12,13 +12,11 @@ import numpy.typing as npt
 
 from bench.board.spectra import profiles, rings
 from bench.entries.ids import places
-from bench.entries.rules import rules_for
 from bench.errors import BenchError, unknown_name
 from bench.figures.profiles import Overlay
 from bench.metrics import METRICS
 from bench.results.columns import read_columns
-from bench.results.read import Submission, is_result
-from bench.results.store import read_metadata
+from bench.results.read import Submission, is_result, open_submission
 from bench.stats.intervals import Interval, mean_interval, paired_difference
 
 Array = npt.NDArray[Any]
@@ -81,8 +79,7 @@ def open_pair(first: Path, second: Path) -> tuple[Submission, Submission]:
     """
     opened = []
     for path in (first, second):
-        metadata = read_metadata(path)
-        opened.append(Submission(path, metadata, rules_for(metadata)))
+        opened.append(open_submission(path))
     a, b = opened
     if a.key != b.key:
         raise BenchError(

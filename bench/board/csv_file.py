@@ -8,7 +8,17 @@ import math
 
 from bench.board.build import Board, Row, Table
 from bench.board.flags import flags, verified
+from bench.board.summary import WITH_INTERVAL
+from bench.metrics import METRICS
 from bench.stats.intervals import Interval
+
+ALONE = tuple(m.name for m in METRICS if m.shown == "mean")
+"""Metrics whose means stand without an interval."""
+
+
+def _three(*names: str) -> list[str]:
+    return [name + end for name in names for end in ("", "_low", "_high")]
+
 
 HEADER = (
     "dataset",
@@ -41,16 +51,8 @@ HEADER = (
     "median_norm",
     "median_norm_low",
     "median_norm_high",
-    "rfc",
-    "rfc_low",
-    "rfc_high",
-    "hfe",
-    "hfe_low",
-    "hfe_high",
-    "hfx",
-    "hfx_low",
-    "hfx_high",
-    "image_rfc",
+    *_three(*WITH_INTERVAL, "hfx"),
+    *ALONE,
     "zero_grad_rate",
     "n_nonfinite",
     "stronger_pgd_rate",
@@ -77,20 +79,17 @@ def line(row: Row, table: Table, attack: str) -> list[str]:
     meta = model.submission.metadata
     low, high = row.rank or ("", "")
     head = [rules.dataset.name, rules.protocol.name, rules.hash, *table.size, model.name]
-    head += [
-        safe_text(meta.get("family", "")),
-        safe_text(meta.get("type", "")),
-        meta.get("n_params", ""),
-    ]
+    head += [safe_text(meta.family), safe_text(meta.type), meta.n_params]
     head += [int(model.control), low, high, row.group, "; ".join(model.reasons)]
     head += ["; ".join(flags(model, rules)), safe_text(verified(model)), model.samples]
     numbers: list[float] = [*model.clean]
     body = [attack, rules.attacks[attack].norm, found.correct, found.kept]
     tail: list[float] = []
-    for part in (found.success, found.norm, found.rfc, found.hfe, found.hfx):
+    intervals = [found.means[name] for name in WITH_INTERVAL]
+    for part in (found.success, found.norm, *intervals, found.hfx):
         tail += _values(part)
-    tail += [found.image_rfc, found.zero_grad]
-    end = [str(found.nonfinite), _number(found.stronger_pgd)]
+    tail += [*(found.means[name].mean for name in ALONE), found.zero_grad]
+    end = [str(found.broken), _number(found.stronger_pgd)]
     end += [str(rules.dataset.native_size), model.submission.transform or ""]
     return [*map(str, head), *map(_number, numbers), *map(str, body), *map(_number, tail), *end]
 

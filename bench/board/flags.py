@@ -40,11 +40,10 @@ def flags(model: ModelSummary, rules: Rules) -> list[str]:
     ]
     if weak:
         found.append(f"BB<gate {min(weak):.1%}")
-    broken = sum(a.nonfinite for a in attacks.values())
+    broken = sum(a.broken for a in attacks.values())
     if broken:
         found.append(f"non-finite {broken}")
-    git = model.submission.metadata.get("git")
-    if isinstance(git, dict) and git.get("dirty"):
+    if model.submission.metadata.git.dirty:
         found.append("uncommitted")
     return found
 

@@ -84,5 +84,5 @@ def groups(table: Table, by: Literal["family", "type"]) -> list[Group]:
 def _members(rows: Sequence[Row], by: str) -> dict[str, list[Row]]:
     found: dict[str, list[Row]] = {}
     for row in rows:
-        found.setdefault(str(row.model.submission.metadata.get(by, "?")), []).append(row)
+        found.setdefault(str(getattr(row.model.submission.metadata, by)), []).append(row)
     return found

@@ -88,14 +88,13 @@ def _table(table: Table, shown: Shown | None, figures: Sequence[str]) -> dict[st
 def _model(row: Row, table: Table, shown: Shown | None) -> dict[str, Any]:
     model, rules = row.model, table.rules
     meta = model.submission.metadata
-    params = meta.get("n_params")
     return {
         "name": model.name,
-        "family": str(meta.get("family", "?")),
-        "type": str(meta.get("type", "?")),
+        "family": meta.family,
+        "type": meta.type,
         "linear": is_linear(row),
         "control": model.control,
-        "params": params if isinstance(params, int) else None,
+        "params": meta.n_params,
         "input": input_text(row),
         "clean": _interval(model.clean),
         "rank": list(row.rank) if row.rank else None,
@@ -151,15 +150,13 @@ def _links(row: Row) -> dict[str, str]:
         "entry": f"../registry/models/{dataset}/{name.split('@')[0]}.toml",
         "data": f"../submissions/{protocol}/{dataset}/{name}.parquet",
     }
-    entry = submission.metadata.get("entry")
-    credit = entry.get("credits") if isinstance(entry, dict) else None
-    weights = submission.metadata.get("weights")
-    for label, source, key in (
-        ("paper", credit, "link"),
-        ("code", credit, "code"),
-        ("weights", weights, "url"),
+    stated = submission.metadata.entry.get("credits")
+    credit = stated if isinstance(stated, dict) else {}
+    for label, url in (
+        ("paper", credit.get("link")),
+        ("code", credit.get("code")),
+        ("weights", submission.metadata.weights.url),
     ):
-        url = source.get(key) if isinstance(source, dict) else None
         if isinstance(url, str) and url.startswith("https://") and url.isprintable():
             found[label] = url
     return found

@@ -58,9 +58,7 @@ def with_spectrum(table: Table, models: int = MAX_MODELS) -> Sequence[Row]:
 
 def is_linear(row: Row) -> bool:
     """Whether the model is one of the nets without a nonlinearity."""
-    entry = row.model.submission.metadata.get("entry")
-    net = entry.get("net") if isinstance(entry, dict) else None
-    return isinstance(net, dict) and net.get("relu") is False
+    return row.model.submission.metadata.net.get("relu") is False
 
 
 def mark(row: Row) -> Mark:
@@ -70,8 +68,8 @@ def mark(row: Row) -> Mark:
     return Mark(
         name=name,
         label=plain(short.replace("@random", " (untrained)").replace("@seed", ", seed ")),
-        family=plain(str(meta.get("family", "?"))),
-        type=plain(str(meta.get("type", "?"))),
+        family=plain(meta.family),
+        type=plain(meta.type),
         linear=is_linear(row),
         control=row.model.control,
         ranked=row.rank is not None,

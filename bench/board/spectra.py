@@ -17,7 +17,7 @@ from bench.entries.ids import places
 from bench.figures.profiles import Profile
 from bench.grid import BINS, frequency_grid, power_without_dc
 from bench.results.columns import read_columns
-from bench.results.extras import Extras
+from bench.results.extras import Extras, read_extras
 from bench.results.read import Submission
 from bench.stats.bootstrap import Floats, percentile_interval, resample_counts, resampled_means
 
@@ -62,7 +62,19 @@ def profiles(submission: Submission, attacks: Sequence[str]) -> dict[str, Profil
         chosen = kept & (rows["attack"] == attack)
         if chosen.any():
             found[attack] = _profile(submission, energy[chosen], rows["sample_id"][chosen])
+    side = submission.path.with_name(f"{submission.name}.extras.parquet")
+    means = read_extras(side).energy if set(attacks) - found.keys() else {}
+    for attack in attacks:
+        if attack not in found and attack in means and means[attack][1]:
+            found[attack] = _mean_profile(submission, *means[attack])
     return found
+
+
+def _mean_profile(submission: Submission, energy: Array, n: int) -> Profile:
+    """A profile of which only the mean is known: without a band."""
+    mean = relative_to_white(energy[None], rings(*submission.input_shape[1:]))[0]
+    nothing = np.full_like(mean, np.nan)
+    return Profile(mean, nothing, nothing, n)
 
 
 def _profile(submission: Submission, energy: Floats, sample: Array) -> Profile:

@@ -9,15 +9,20 @@ import numpy as np
 
 from bench.entries.rules import Rules
 from bench.grid import white_noise
-from bench.results.read import Samples, Submission
+from bench.metrics import METRICS
+from bench.results.read import SHOWN, Samples, Submission
 from bench.stats.bootstrap import (
     Bools,
     Floats,
+    Halved,
     percentile_interval,
     resample_counts,
     resampled_means,
 )
 from bench.stats.intervals import Interval, excess, median_norm_interval, proportion_interval
+
+WITH_INTERVAL = tuple(m.name for m in METRICS if m.shown == "interval")
+"""Metrics whose means stand with an interval."""
 
 MASKED_SHARE = 0.01
 """Share of samples from which a sign of masking is flagged."""
@@ -33,10 +38,11 @@ class AttackSummary:
         kept: fooled samples with a spectrum, over which spectra are averaged.
         success: share of the clean-correct that was fooled.
         norm: median norm over the clean-correct in the attack's own norm, unfooled infinite.
-        rfc, hfe, hfx: means over the kept samples; hfx is a ratio of means.
-        image_rfc: mean RFC of the clean images over the kept samples.
+        means: metric -> mean over the kept samples, those that the board shows; without
+            an interval where none is shown.
+        hfx: a ratio of means.
         zero_grad: share of attacked samples whose loss gradient is exactly zero.
-        nonfinite: samples on which the attack or the logits broke down.
+        broken: samples on which attack or logits broke down, or no step could be taken.
         stronger_pgd: share of the clean-correct that PGD in this norm fools within its budget
             while this minimal attack's norm exceeds it; NaN if there is no such pair.
     """
@@ -46,13 +52,21 @@ class AttackSummary:
     kept: int
     success: Interval
     norm: Interval
-    rfc: Interval
-    hfe: Interval
+    means: Mapping[str, Interval]
     hfx: Interval
-    image_rfc: float
     zero_grad: float
-    nonfinite: int
+    broken: int
     stronger_pgd: float = float("nan")
+
+    @property
+    def rfc(self) -> Interval:
+        """Mean RFC of the perturbations."""
+        return self.means["rfc"]
+
+    @property
+    def hfe(self) -> Interval:
+        """Mean high-frequency energy."""
+        return self.means["hfe"]
 
 
 @dataclass(frozen=True)
@@ -85,7 +99,7 @@ class ModelSummary:
     @property
     def control(self) -> bool:
         """Whether its weights are random."""
-        return bool(self.submission.metadata.get("control")) or "@random" in self.name
+        return self.submission.metadata.control or "@random" in self.name
 
     @property
     def ranked(self) -> bool:
@@ -105,27 +119,23 @@ def summarise(
     """
     counts = resample_counts(len(rules.ids), rules.protocol.seed).astype(np.float32)
     kept = np.stack([s.kept for s in samples])
-    names = ("rfc", "hfe", "image_rfc")
-    values = np.stack([np.stack([s.quantities[q] for s in samples]) for q in names])
-    means, resampled = resampled_means(values, kept, counts)
+    point, resampled = _means(samples, kept, counts)
     white = np.array([white_noise(*s.input_shape[1:])["rfc"] for s in submissions])[:, None]
-    bounds = {q: percentile_interval(resampled[i]) for i, q in enumerate(("rfc", "hfe"))}
-    point = {"rfc": means[0], "hfe": means[1], "hfx": excess(means[0], means[2], white)}
-    ratio = excess(resampled[0], resampled[2], white[..., None].astype(np.float32))
+    point["hfx"] = excess(point["rfc"], point["image_rfc"], white)
+    bounds = {q: percentile_interval(resampled[q]) for q in WITH_INTERVAL}
+    ratio = excess(resampled["rfc"], resampled["image_rfc"], white[..., None].astype(np.float32))
     bounds["hfx"] = percentile_interval(ratio)
 
     def interval(name: str, m: int, a: int) -> Interval:
-        low, high = bounds[name]
-        return Interval(float(point[name][m, a]), float(low[m, a]), float(high[m, a]))
+        low, high = (float(b[m, a]) for b in bounds[name]) if name in bounds else (np.nan, np.nan)
+        return Interval(float(point[name][m, a]), low, high)
 
     result = []
     for m, (submission, rows) in enumerate(zip(submissions, samples, strict=True)):
         attacks = {
             name: AttackSummary(
-                rfc=interval("rfc", m, a),
-                hfe=interval("hfe", m, a),
+                means={q: interval(q, m, a) for q in SHOWN},
                 hfx=interval("hfx", m, a),
-                image_rfc=float(means[2][m, a]),
                 **_counts(rows, a),  # type: ignore[arg-type]
                 stronger_pgd=_stronger_pgd(rows, rules, name, submission),
             )
@@ -133,6 +143,20 @@ def summarise(
         }
         result.append(_model(submission, rows, rules, attacks, kept[m]))
     return result
+
+
+def _means(
+    samples: Sequence[Samples], kept: Bools, counts: Halved
+) -> tuple[dict[str, Floats | Halved], dict[str, Floats | Halved]]:
+    """Metric -> means (M, A) over the kept samples, and in every resample (M, A, B).
+
+    A file that does not have a metric under an attack has no mean of it.
+    """
+    values = np.stack([np.stack([s.quantities[q] for s in samples]) for q in SHOWN])
+    there = kept & ~np.isnan(values)
+    mask = kept if np.array_equal(there, np.broadcast_to(kept, there.shape)) else there
+    means, resampled = resampled_means(values, mask, counts)
+    return dict(zip(SHOWN, means, strict=True)), dict(zip(SHOWN, resampled, strict=True))
 
 
 def _counts(rows: Samples, attack: int) -> dict[str, int | float | Interval]:
@@ -145,7 +169,7 @@ def _counts(rows: Samples, attack: int) -> dict[str, int | float | Interval]:
         "success": proportion_interval(int(success.sum()), int(correct.sum())),
         "norm": median_norm_interval(rows.norm[attack], success, correct),
         "zero_grad": float(rows.zero_grad[attack].sum() / graded) if graded else float("nan"),
-        "nonfinite": int(rows.nonfinite[attack].sum()),
+        "broken": int(rows.broken[attack].sum()),
     }
 
 
@@ -194,9 +218,10 @@ def _reasons(
     """Return why a result is not ranked (design contract, gates)."""
     gates, chance = rules.gates, rules.dataset.chance
     found = []
-    if submission.metadata.get("control") or "@random" in submission.name:
+    if submission.metadata.control or "@random" in submission.name:
         found.append("untrained control")
-    for name, attack in attacks.items():
+    for name in rules.needed(submission.name, submission.metadata.schema_version):
+        attack = attacks[name]
         if attack.samples < len(rules.ids):
             found.append(f"{name}: {attack.samples} of {len(rules.ids)} samples present")
     needed = gates.min_accuracy_over_chance * chance

@@ -146,7 +146,16 @@ def _metrics() -> list[Row]:
     from bench.metrics import METRICS
 
     return [
-        {"metric": m.name, "unit": m.unit, "direction": m.direction, "meaning": m.meaning}
+        {
+            "metric": m.name,
+            "unit": m.unit,
+            "range": m.range,
+            "direction": m.direction,
+            "missing": m.missing.value,
+            "since": m.since,
+            "definition": m.definition,
+            "meaning": m.meaning,
+        }
         for m in METRICS
     ]
 

@@ -60,6 +60,30 @@ class Weights(Frozen):
     epochs: int | None = None
     """Epochs that were really run."""
     seed: int | None = None
+    command: str | None = None
+    """What trains them, if the file is not carried."""
+
+
+class TrainingSeed(Frozen):
+    """Weights of the same recipe from another training seed: the model `<name>@seed<N>`."""
+
+    seed: int = Field(ge=0)
+    sha256: Sha256
+    """SHA-256 of the file."""
+    test_accuracy: Percent
+    """Percent of the whole test split, measured by this project."""
+    epochs: int = Field(ge=1)
+    """Epochs that were really run."""
+    file: str | None = None
+    """Path relative to `registry/` (safetensors), if it is carried."""
+    command: str | None = None
+    """What trains it, if the file is not carried."""
+
+    @model_validator(mode="after")
+    def _can_be_had(self) -> TrainingSeed:
+        if self.file is None and self.command is None:
+            raise ValueError(f"seed {self.seed} needs the key file, or the command that trains it")
+        return self
 
 
 class Paper(Frozen):
@@ -101,6 +125,8 @@ class ModelEntry(Frozen):
     """source = "net": the architecture."""
     recipe: Recipe | None = None
     weights: Weights | None = None
+    seeds: tuple[TrainingSeed, ...] = ()
+    """Further training seeds of the same recipe."""
     paper: Paper | None = None
     credits: Credits | None = None
     notes: str = ""
@@ -114,3 +140,33 @@ class ModelEntry(Frozen):
         if self.factory is not None and self.factory.count(":") != 1:
             raise ValueError('factory must read "package.module:function"')
         return self
+
+    @model_validator(mode="after")
+    def _seeds_differ(self) -> ModelEntry:
+        first = self.weights.seed if self.weights is not None else None
+        listed = [s.seed for s in self.seeds] + ([] if first is None else [first])
+        if len(set(listed)) < len(listed):
+            raise ValueError("a training seed may stand there once, that of [weights] included")
+        return self
+
+    def seed_of(self, number: int) -> TrainingSeed | None:
+        """Return the further training seed of a number, None if it is not listed."""
+        return next((s for s in self.seeds if s.seed == number), None)
+
+    def at_seed(self, number: int) -> ModelEntry | None:
+        """Return the entry of a further training seed, `<name>@seed<N>`, None if not listed."""
+        found = self.seed_of(number)
+        if found is None:
+            return None
+        weights = Weights(
+            file=found.file,
+            sha256=found.sha256,
+            test_accuracy=found.test_accuracy,
+            epochs=found.epochs,
+            seed=number,
+            command=found.command,
+        )
+        name = f"{self.name}@seed{number}"
+        return self.model_copy(
+            update={"name": name, "weights": weights, "paper": None, "seeds": ()}
+        )

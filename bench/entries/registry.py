@@ -219,9 +219,9 @@ def _read_ids(file: str | None, count: int, key: str) -> tuple[int, ...]:
 def model(name: str) -> ModelEntry:
     """Return one model entry.
 
-    Besides the registry's names this takes a name of the kernel-size series
-    (`fashionmnist-local-conv-k7-relu`), the path of a TOML file, and any timm `arch.tag`
-    (whether timm has it is known only when it is built).
+    Besides the registry's names this takes a further training seed of an entry (`<name>@seed1`),
+    a name of the kernel-size series (`fashionmnist-local-conv-k7-relu`), the path of a TOML file,
+    and any timm `arch.tag` (whether timm has it is known only when it is built).
 
     Raises:
         BenchError: unknown, with the nearest names.
@@ -232,12 +232,30 @@ def model(name: str) -> ModelEntry:
         return entry
     if name.endswith(".toml"):
         return read_entry(Path(name), ModelEntry)
+    base, mark, number = name.partition("@seed")
+    if mark and number.isdecimal():
+        return _at_seed(model(base), int(number))
     series = _from_series(name, files)
     if series is not None:
         return series
     if re.fullmatch(r"[a-z0-9_]+\.[A-Za-z0-9_]+", name):
         return timm_entry(name)
     raise unknown_name("model", name, files)
+
+
+def _at_seed(entry: ModelEntry, number: int) -> ModelEntry:
+    """Return the entry of a training seed; the entry itself for the seed of its own weights."""
+    own = entry.weights.seed if entry.weights is not None else None
+    if number == (own or 0):
+        return entry
+    found = entry.at_seed(number)
+    if found is None:
+        listed = ", ".join(str(s.seed) for s in entry.seeds) or "no further ones"
+        raise BenchError(
+            f"expected a training seed that the entry of {entry.name!r} lists ({listed}), found "
+            f"{number}; add it under [[seeds]], or give its weights with --weights PATH"
+        )
+    return found
 
 
 def _from_series(name: str, files: dict[str, Path]) -> ModelEntry | None:
@@ -255,7 +273,9 @@ def _from_series(name: str, files: dict[str, Path]) -> ModelEntry | None:
         )
     assert base.net is not None, "the local nets have source = net"
     net = base.net.model_copy(update={"kernel_size": kernel})
-    return base.model_copy(update={"name": name, "net": net, "weights": None, "paper": None})
+    return base.model_copy(
+        update={"name": name, "net": net, "weights": None, "paper": None, "seeds": ()}
+    )
 
 
 def timm_entry(tag: str) -> ModelEntry:
@@ -268,6 +288,11 @@ def timm_entry(tag: str) -> ModelEntry:
         type="Other",
         tag=tag,
     )
+
+
+def _seed_names() -> list[str]:
+    names = model_names()
+    return [f"{name}@seed{s.seed}" for name in names for s in model(name).seeds]
 
 
 def select_models(patterns: Sequence[str], dataset_name: str | None = None) -> list[ModelEntry]:
@@ -290,7 +315,7 @@ def select_models(patterns: Sequence[str], dataset_name: str | None = None) -> l
 def _matching(pattern: str, dataset_name: str | None) -> Iterable[ModelEntry]:
     if not any(sign in pattern for sign in "*?["):
         return [model(pattern)]
-    names = fnmatch.filter(model_names(), pattern)
+    names = fnmatch.filter(_seed_names() if "@" in pattern else model_names(), pattern)
     found = [model(name) for name in names]
     if dataset_name is not None:
         found = [entry for entry in found if entry.dataset == dataset_name]

@@ -61,7 +61,7 @@ def run_block(
     parts = in_parts(attack_some, correct, job.batch_size, smaller)
     for part in parts:
         rows.fill(part, labels, clean.zero_grad)
-    return assemble(attack, ids, rows, parts, images.shape, keep_deltas)
+    return assemble((attack, job.attack_hash(attack)), ids, rows, parts, images.shape, keep_deltas)
 
 
 def _attack_part(

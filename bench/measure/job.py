@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from bench.attacks.starts import StartPool
 from bench.data.base import Images, Transform, load_batch
-from bench.entries.attacks import AttackSettings
+from bench.entries.attacks import AttackSettings, attack_hash
 from bench.errors import BenchError
 from bench.measure.memory import in_parts
 from bench.spectrum import spectral_metrics
@@ -49,12 +49,20 @@ class Job:
     starts: StartPool = field(init=False)
     _positions: dict[int, int] = field(init=False, repr=False)
     _clean: dict[tuple[int, ...], CleanBlock] = field(init=False, repr=False, default_factory=dict)
+    _hashes: dict[str, str] = field(init=False, repr=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         positions = {int(i): p for p, i in enumerate(self.images.ids)}
         object.__setattr__(self, "_positions", positions)
         pool = StartPool(self.load, lambda x: self.logits(x).argmax(1), self.pool_ids, self.seed)
         object.__setattr__(self, "starts", pool)
+
+    def attack_hash(self, attack: str) -> str:
+        """Return the identity of one of the job's attacks, 64 hex digits."""
+        if attack not in self._hashes:
+            settings = self.attacks[attack]
+            self._hashes[attack] = attack_hash(attack, settings, self.seed, self.pool_ids)
+        return self._hashes[attack]
 
     def load(self, sample_ids: Sequence[int]) -> Tensor:
         """Return the images of these ids, (B, C, H, W) float32 in [0, 1], on the device."""

@@ -7,6 +7,8 @@ the collapsed net costs what it costs on a linear classifier, however deep the n
 from __future__ import annotations
 
 import copy
+import math
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
@@ -30,9 +32,20 @@ class AffineNet(nn.Module):
         self.weight = nn.Parameter(weight, requires_grad=False)
         self.bias = nn.Parameter(offset, requires_grad=False)
 
+    @classmethod
+    def empty(cls, input_shape: tuple[int, int, int], classes: int) -> AffineNet:
+        """Return a map of zeros that takes images (C, H, W), for weights to be loaded into."""
+        return cls(torch.zeros(classes, math.prod(input_shape)), torch.zeros(classes))
+
     def forward(self, images: Tensor) -> Tensor:
         """Map images (B, C, H, W) to logits (B, classes)."""
         return nn.functional.linear(images.flatten(1), self.weight, self.bias)
+
+
+def is_affine(tensors: Mapping[str, Tensor]) -> bool:
+    """Return whether a state dict is that of an affine map of flat images (`AffineNet`)."""
+    names = {"weight": 2, "bias": 1}
+    return {name: tensor.ndim for name, tensor in tensors.items()} == names
 
 
 def collapse(module: nn.Module, input_shape: tuple[int, int, int]) -> AffineNet:

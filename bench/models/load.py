@@ -16,7 +16,7 @@ from bench.entries.model import ModelEntry
 from bench.errors import BenchError
 from bench.models import preprocessing
 from bench.models.checkpoint import load_weights, read_checkpoint
-from bench.models.collapse import collapse
+from bench.models.collapse import AffineNet, collapse, is_affine
 from bench.models.factory import from_factory
 from bench.models.identity import state_dict_sha256
 from bench.models.nets import build_net
@@ -102,7 +102,7 @@ def load_model(
     Returns:
         A module from (B, C, H, W) float images in [0, 1] to (B, classes) logits; eval mode,
         parameters frozen, normalisation inside. A net without nonlinearity comes collapsed
-        to the one affine map that it is.
+        to the one affine map that it is; its file may hold that map itself.
 
     Raises:
         BenchError: unknown name, or weights that are missing, damaged or of another model.
@@ -136,6 +136,8 @@ def load(
     module = _build(
         entry, dataset, config, hub=file is None and weights != "random", seed=seed, trust=trust
     )
+    n_params = sum(p.numel() for p in module.parameters())
+    linear = entry.net is not None and not entry.net.relu
     sha256: str | None = None
     meta: Mapping[str, Any] = {}
     if file is not None:
@@ -143,8 +145,10 @@ def load(
         if trained is not None and file == trained:
             expected = None
         checkpoint = read_checkpoint(file, sha256=expected)
-        load_weights(module, checkpoint.tensors, str(file))
         sha256, meta = checkpoint.sha256, checkpoint.meta
+        if linear and is_affine(checkpoint.tensors):
+            module = AffineNet.empty(config["input_size"], len(dataset.classes))
+        load_weights(module, checkpoint.tensors, str(file))
     found = WeightsFound(
         kind=weights if weights in ("default", "random") else "path",
         where=_where(entry, weights, file, seed),
@@ -153,8 +157,7 @@ def load(
         train_count=_whole(meta.get("train_count")),
         train_seed=_whole(meta.get("seed")),
     )
-    n_params = sum(p.numel() for p in module.parameters())
-    if entry.net is not None and not entry.net.relu:
+    if linear and not isinstance(module, AffineNet):
         module = collapse(module.eval().requires_grad_(False), config["input_size"])
     wrapped = OnUnitImages(module, config["mean"], config["std"]) if config["mean"] else module
     wrapped = wrapped.eval().requires_grad_(False).to(device)
@@ -203,12 +206,22 @@ def _file(entry: ModelEntry, weights: str | Path, trained: Path | None) -> Path 
         return trained
     if entry.source == "timm" or (entry.source == "factory" and entry.weights is None):
         return None
+    command = _command(entry)
     raise BenchError(
         f"expected trained weights of {entry.name!r}, found none: its entry names no file"
         + (f" and {trained} does not exist" if trained and entry.net else "")
-        + (f"; run `bench train --model {entry.name}`, give" if entry.net else "; give")
+        + (f"; run `{command}`, give" if command else "; give")
         + " --weights PATH, or --weights random for an untrained control"
     )
+
+
+def _command(entry: ModelEntry) -> str | None:
+    """Return what trains an entry's weights: what it states, else `bench train`."""
+    if entry.weights is not None and entry.weights.command is not None:
+        return entry.weights.command
+    base, _, seed = entry.name.partition("@seed")
+    train = f"bench train --model {base}" + (f" --seed {seed}" if seed else "")
+    return train if entry.net else None
 
 
 def _build(

@@ -21,6 +21,7 @@ class Block:
 
     Attributes:
         attack: attack name.
+        attack_hash: its identity (`bench.entries.attacks.attack_hash`).
         sample_ids: (B,) ids in order.
         columns: column name -> (B,) or (B, 64) array; NaN or -1 (classes) where missing.
         spectrum_sum: (h, w) float64, sum over kept samples of the fftshifted p.
@@ -30,6 +31,7 @@ class Block:
     """
 
     attack: str
+    attack_hash: str
     sample_ids: tuple[int, ...]
     columns: Columns
     spectrum_sum: npt.NDArray[np.float64]

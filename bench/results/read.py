@@ -18,7 +18,9 @@ import pyarrow.parquet as pq
 from bench.entries import ids as sample_ids
 from bench.entries.rules import Rules, rules_for
 from bench.errors import BenchError
-from bench.results.schema import METADATA_KEY
+from bench.metrics import METRICS, NORMS, readable
+from bench.results.metadata import Metadata, from_bytes
+from bench.results.schema import BROKEN, METADATA_KEY
 from bench.results.transform import transform_text
 from bench.stats.bootstrap import Bools, Floats
 
@@ -29,7 +31,8 @@ ERRORS = (pa.ArrowException, OSError, ValueError, TypeError, KeyError, Recursion
 """What a damaged file may raise."""
 
 COLUMNS = ("attack", "sample_id", "clean_correct", "success", "status", "zero_grad")
-QUANTITIES = ("rfc", "hfe", "image_rfc", "l1", "l2", "linf")
+SHOWN = tuple(m.name for m in METRICS if m.shown is not None)
+"""Quantities whose means the board shows."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class Submission:
     """One submitted result: its file, its metadata and the rules it was measured under."""
 
     path: Path
-    metadata: Mapping[str, Any]
+    metadata: Metadata
     rules: Rules
 
     @property
@@ -48,10 +51,7 @@ class Submission:
     @property
     def input_shape(self) -> tuple[int, int, int]:
         """(C, H, W) of the model's input."""
-        data = self.rules.dataset
-        shape = self.metadata.get("input_shape") or (data.channels, data.size, data.size)
-        channels, height, width = (int(v) for v in shape)
-        return channels, height, width
+        return self.metadata.size
 
     @property
     def key(self) -> tuple[str, str, str, int, int]:
@@ -66,7 +66,7 @@ class Submission:
 
         From the settings, not from a text: a submission is a stranger's file.
         """
-        settings = self.metadata.get("preprocessing")
+        settings = self.metadata.preprocessing
         return transform_text(settings, self.rules.dataset.transform)
 
     @cached_property
@@ -121,17 +121,32 @@ def read(path: Path) -> tuple[Submission, Samples]:
     """
     try:
         with open_file(path) as file:
-            raw = (file.schema_arrow.metadata or {}).get(METADATA_KEY)
-            metadata = json.loads(raw) if raw is not None else None
-            if not isinstance(metadata, dict):
-                raise BenchError(f"expected a result file of this project at {path}")
-            if metadata.get("partial"):
+            submission = _submission(file, path)
+            if submission.metadata.partial:
                 raise BenchError("partial: measured on fewer samples than the protocol's")
-            submission = Submission(path, metadata, rules_for(metadata))
-            return submission, _read(file, submission.rules)
+            return submission, _read(file, submission)
     except ERRORS as error:
         text = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise BenchError(f"{path}: unreadable ({text})") from None
+
+
+def open_submission(path: Path) -> Submission:
+    """Read what a result says of its making; its rows stay unread.
+
+    Raises:
+        BenchError: unreadable, or of a protocol that is not the registry's.
+    """
+    try:
+        with open_file(path) as file:
+            return _submission(file, path)
+    except ERRORS as error:
+        text = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise BenchError(f"{path}: unreadable ({text})") from None
+
+
+def _submission(file: pq.ParquetFile, path: Path) -> Submission:
+    metadata = from_bytes((file.schema_arrow.metadata or {}).get(METADATA_KEY), str(path))
+    return Submission(path, metadata, rules_for(metadata.identity))
 
 
 @dataclass(frozen=True)
@@ -142,17 +157,17 @@ class Samples:
         present: (A, n) a row is there.
         clean_correct: (A, n).
         success: (A, n) clean-correct and fooled.
-        nonfinite: (A, n) the attack or the logits broke down.
+        broken: (A, n) the attack or the logits broke down, or it could not take its steps.
         zero_grad: (A, n) the loss gradient at the clean image is exactly zero.
         graded: (A, n) zero_grad was measured.
         norm: (A, n) in the attack's own norm; NaN where not attacked.
-        quantities: name -> (A, n): rfc, hfe, image_rfc.
+        quantities: name -> (A, n), those of SHOWN; NaN where the file does not have it.
     """
 
     present: Bools
     clean_correct: Bools
     success: Bools
-    nonfinite: Bools
+    broken: Bools
     zero_grad: Bools
     graded: Bools
     norm: Floats
@@ -172,19 +187,20 @@ def read_samples(submission: Submission) -> Samples:
     """
     try:
         with open_file(submission.path) as file:
-            return _read(file, submission.rules)
+            return _read(file, submission)
     except ERRORS as error:
         text = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise BenchError(f"{submission.path}: unreadable ({text})") from None
 
 
-def _read(file: pq.ParquetFile, rules: Rules) -> Samples:
-    wanted = [*COLUMNS, *QUANTITIES]
+def _read(file: pq.ParquetFile, submission: Submission) -> Samples:
+    stated = {m.name for m in readable(submission.metadata.metrics)}
+    wanted = [*COLUMNS, *(name for name in dict.fromkeys((*SHOWN, *NORMS)) if name in stated)]
     table = file.read(columns=wanted, use_threads=False)
     missing = sorted(set(wanted) - set(table.column_names))
     if missing:
         raise ValueError(f"no column {missing[0]}")
-    return _arrange(table, rules)
+    return _arrange(table, submission.rules)
 
 
 def _arrange(table: pa.Table, rules: Rules) -> Samples:
@@ -206,18 +222,23 @@ def _arrange(table: pa.Table, rules: Rules) -> Samples:
 
     status = table["status"].combine_chunks()
     codes = pc.fill_null(status.indices, 0).to_numpy(zero_copy_only=False)
-    broken = [i for i, s in enumerate(status.dictionary.to_pylist()) if s == "nonfinite"]
-    size = {q: table[q].to_numpy() for q in QUANTITIES}
-    norms = {q: spread(size[q], np.nan) for q in {s.norm for s in rules.attacks.values()}}
+    broken = [i for i, s in enumerate(status.dictionary.to_pylist()) if s in BROKEN]
+
+    def quantity(name: str) -> Any:
+        if name not in table.column_names:
+            return np.full(shape, np.nan)
+        return spread(table[name].to_numpy(), np.nan)
+
+    norms = {q: quantity(q) for q in {s.norm for s in rules.attacks.values()}}
     return Samples(
         present=spread(np.ones(len(table), dtype=bool), False),
         clean_correct=spread(flags("clean_correct"), False),
         success=spread(flags("success") & flags("clean_correct"), False),
-        nonfinite=spread(np.isin(codes, broken), False),
+        broken=spread(np.isin(codes, broken), False),
         zero_grad=spread(flags("zero_grad"), False),
         graded=spread(table["zero_grad"].is_valid().to_numpy(), False),
         norm=np.stack([norms[s.norm][i] for i, s in enumerate(rules.attacks.values())]),
-        quantities={q: spread(size[q], np.nan) for q in ("rfc", "hfe", "image_rfc")},
+        quantities={name: quantity(name) for name in SHOWN},
     )
 
 

@@ -28,6 +28,10 @@ from bench.results import schema
 from bench.results.block import EXAMPLES, Block
 from bench.results.identity import MIXABLE, change
 from bench.results.tables import extras_table, merge_extras, perturbations_table, rows_table
+from bench.results.written import current_metadata, current_rows
+
+NOTED = ("schema_version", "metrics", "attack_hashes")
+"""Metadata keys that tell what the blocks' columns are."""
 
 IDENTITY = (
     "protocol_hash",
@@ -79,7 +83,7 @@ class Store:
         if overwrite:
             return
         if found is not None:
-            _compare(found, identity, self.path)
+            _compare(current_metadata(found), identity, self.path)
         marker = self.blocks / "identity.json"
         if marker.exists():
             _compare(_read_json(marker), identity, marker)
@@ -179,7 +183,7 @@ class Store:
         """Return the attacks whose rows in the finished file stay."""
         if not self.path.exists():
             return set()
-        found = read_metadata(self.path)
+        found = current_metadata(read_metadata(self.path))
         if any(found.get(key) != metadata[key] for key in IDENTITY):
             return set()
         other = change(found, metadata, MIXABLE)
@@ -207,14 +211,20 @@ class Store:
     def _rows(self, attack: str, old: set[str]) -> pa.Table | None:
         """Return all rows of an attack by sample id."""
         pieces = [*self._pieces(attack), *([self.path] if attack in old else [])]
-        tables = [read_rows(p, None, attack) for p in pieces]
+        tables = [self._present_form(p, attack) for p in pieces]
         if not any(len(t) for t in tables):
             return None
-        together = pa.concat_tables([t.cast(schema.ROWS) for t in tables]).unify_dictionaries()
+        together = pa.concat_tables(tables).unify_dictionaries()
         first: dict[int, int] = {}
         for place, sample_id in enumerate(together["sample_id"].to_pylist()):
             first.setdefault(sample_id, place)
         return together.take([first[i] for i in sorted(first)]).combine_chunks()
+
+    def _present_form(self, piece: Path, attack: str) -> pa.Table:
+        """Return an attack's rows in a block or the finished file, with the present columns."""
+        marker = self.blocks / "identity.json"
+        metadata = read_metadata(piece) if piece == self.path else _read_json(marker)
+        return current_rows(read_rows(piece, None, attack), metadata)
 
     def _finish_extras(self, attacks: Sequence[str], old: set[str]) -> None:
         target = self.side("extras")

@@ -21,12 +21,12 @@ def rows_table(block: Block, constants: Mapping[str, str]) -> pa.Table:
         constants: protocol, protocol_hash, model and dataset.
     """
     count = len(block.sample_ids)
+    same = {**constants, "attack": block.attack, "attack_hash": block.attack_hash}
     arrays = []
     for field in schema.ROWS:
-        if field.name in constants or field.name == "attack":
-            value = block.attack if field.name == "attack" else constants[field.name]
+        if field.name in same:
             indices = pa.array(np.zeros(count, dtype=np.int32))
-            arrays.append(pa.DictionaryArray.from_arrays(indices, pa.array([value])))
+            arrays.append(pa.DictionaryArray.from_arrays(indices, pa.array([same[field.name]])))
         elif field.name == "sample_id":
             arrays.append(pa.array(block.sample_ids, type=field.type))
         else:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bench.results.earlier import warn_of_changes
-from bench.results.store import read_rows
+from bench.results.store import read_metadata, read_rows
+from bench.results.written import current_rows
 from bench.run.local import Progress, Silent, run
 from bench.run.plan import Plan, plan
 from bench.run.request import Request
@@ -30,8 +31,9 @@ def evaluate_request(
 
 def rows_of(planned: Plan) -> pd.DataFrame:
     """Return the rows of a finished plan: its attacks and its samples only."""
-    table = read_rows(planned.store.path).to_pandas()
-    for name in ("protocol", "protocol_hash", "model", "dataset", "attack"):
+    path = planned.store.path
+    table = current_rows(read_rows(path), read_metadata(path)).to_pandas()
+    for name in ("protocol", "protocol_hash", "attack_hash", "model", "dataset", "attack"):
         table[name] = table[name].astype(str)
     wanted = table["attack"].isin(planned.attacks) & table["sample_id"].isin(planned.sample_ids)
     rows: pd.DataFrame = table[wanted].reset_index(drop=True)

@@ -24,7 +24,7 @@ from bench.measure.block import block_samples
 from bench.measure.job import Job
 from bench.measure.memory import in_parts
 from bench.models.load import LoadedModel, check, load
-from bench.results.store import CODE, IDENTITY, Store
+from bench.results.store import CODE, IDENTITY, NOTED, Store
 from bench.run.batch_size import automatic_batch
 from bench.run.machine import keep_freed_memory
 from bench.run.metadata import describe
@@ -153,7 +153,7 @@ def _plan(request: Request, whole_split: bool) -> Plan:
     _probe(job, ids, loaded.input_shape)
     known = describe(protocol, dataset, loaded, job, data, ids, reasons)
     place = Store(result_path(folder, protocol.name, dataset.name, known["model"], bool(reasons)))
-    identity = {key: known[key] for key in (*IDENTITY, *CODE)}
+    identity = {key: known[key] for key in (*IDENTITY, *CODE, *NOTED)}
     job, pace = _paced(request, job, ids, place, known["weights_sha256"])
     known.update(pace)
     return Plan(

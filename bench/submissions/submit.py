@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
+from bench.entries.rules import rules
 from bench.errors import BenchError
 from bench.files import atomic
-from bench.results.compact import write_extras, write_rows
+from bench.results.compact import compact_metadata, compact_rows, write_extras, write_rows
+from bench.results.metadata import VERSION
 from bench.results.store import read_metadata
 from bench.submissions.check.check import check_submission
-from bench.submissions.check.places import MAX_BYTES, Place
+from bench.submissions.check.places import Place, max_bytes
 from bench.submissions.check.problems import Problem
 
 
@@ -39,18 +41,22 @@ def submit(source: Path, submissions: Path) -> tuple[list[Path], list[Problem]]:
             f"expected a result at {source}, found none; measure it with `bench eval` first, or "
             "name its folder with --results"
         )
-    metadata = _public(read_metadata(source))
     name, dataset, protocol = source.stem, source.parent.name, source.parent.parent.name
+    known = rules(protocol, dataset)
+    metadata = _public(compact_metadata(read_metadata(source), known, name))
     target = submissions / protocol / dataset / source.name
     with tempfile.TemporaryDirectory(prefix="bench-submit-") as folder:
         trial = Path(folder) / protocol / dataset / source.name
         trial.parent.mkdir(parents=True)
-        write_rows(source, trial, metadata)
+        rows, means = compact_rows(source, known, name)
+        write_rows(rows, trial, metadata)
         made = [Place(trial, protocol, dataset, name, ".parquet")]
         side = source.with_name(f"{name}.extras.parquet")
         if side.exists():
             small = trial.with_name(side.name)
-            write_extras(side, small, MAX_BYTES - trial.stat().st_size)
+            room = max_bytes(name, VERSION) - trial.stat().st_size
+            attacks = [*known.needed(name), *known.witnesses]
+            write_extras(side, small, means, attacks, room, examples="@" not in name)
             made.append(Place(small, protocol, dataset, name, ".extras.parquet"))
         problems = check_submission(made)
         if problems:

@@ -111,7 +111,9 @@ def _join(
 ) -> Joined:
     chosen = check_column(table, metric, attack)
     models = [
-        known(row.model.name, row.model.submission.metadata, table.size[1]) for row in table.rows
+        known(row.model.name, metadata.entry, metadata.weights.kind, table.size[1])
+        for row in table.rows
+        if (metadata := row.model.submission.metadata)
     ]
     matches = tuple(tuple(match(models, other)) for other in external)
     carried = carry and metric in CARRIED

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from bench.grid import frequency_grid, power_without_dc
+from bench.grid import BIN_WIDTH, BINS, frequency_grid, power_without_dc, ring_counts
+from bench.metrics import Metric
 from bench.results import schema
 from bench.submissions.check.check_rows import Array, Rows
-from bench.submissions.check.footer import open_checked, read_columns
+from bench.submissions.check.footer import check_columns, open_checked, read_columns
 from bench.submissions.check.places import Place
 from bench.submissions.check.problems import Findings, short
 
@@ -27,13 +28,33 @@ def check_extras(place: Place, rows: Rows | None, findings: Findings) -> None:
         rows: the result's rows, None if they can't be judged.
         findings: gets what is wrong.
     """
-    file = open_checked(place.path, schema.EXTRAS, MAX_ROWS, findings)
-    table = read_columns(file, findings) if file is not None else None
+    file = open_checked(place.path, MAX_ROWS, findings)
+    if file is None or not check_columns(file, schema.EXTRAS, findings):
+        return
+    table = read_columns(file, findings)
     if table is None or rows is None:
         return
     seen: set[tuple[str, str, int | None]] = set()
     for number in range(len(table)):
         _check_row(number, table.row(number), rows, seen, findings)
+    if rows.version > 1:
+        _whole(rows, seen, findings)
+
+
+def _profiles(rows: Rows) -> dict[str, Metric]:
+    """The profiles whose means a side file may hold; version 1 had none."""
+    return {m.name: m for m in rows.metrics if m.length is not None and rows.version > 1}
+
+
+def _whole(rows: Rows, seen: set[tuple[str, str, int | None]], findings: Findings) -> None:
+    """Where rows have no profile of their own, the mean is there."""
+    for attack in rows.rules.everything:
+        if rows.whole(attack) or not _kept(rows, attack).any():
+            continue
+        for kind, metric in _profiles(rows).items():
+            late = metric.since > 1
+            if (attack, kind, None) not in seen and not late:
+                findings.add("", f"expected the mean {kind} of {attack}, found none", REMAKE)
 
 
 def _check_row(
@@ -46,7 +67,8 @@ def _check_row(
     where = f"row {number}"
     attack, kind = str(row["attack"]), row["kind"]
     sample = row["sample_id"]
-    if attack not in rows.rules.attacks or kind not in ("spectrum", "example"):
+    means = _profiles(rows)
+    if attack not in rows.rules.everything or kind not in ("spectrum", "example", *means):
         text = f"expected a spectrum or example of a known attack, found {short(kind)}, "
         findings.add(where, text + short(attack), REMAKE)
         return
@@ -58,7 +80,9 @@ def _check_row(
     values = _array(row, "values", where, findings)
     if values is None:
         return
-    if kind == "spectrum":
+    if kind in means:
+        _check_mean(where, attack, means[kind], row, values, rows, findings)
+    elif kind == "spectrum":
         _check_map(where, attack, row, values, rows, findings)
     else:
         delta = _array(row, "delta", where, findings)
@@ -109,6 +133,42 @@ def _check_map(
             findings.add(
                 where, f"expected the rows' mean rfc {mean:.4f} of {attack}, found {centroid:.4f}"
             )
+
+
+def _check_mean(
+    where: str,
+    attack: str,
+    metric: Metric,
+    row: dict[str, Any],
+    mean: Array,
+    rows: Rows,
+    findings: Findings,
+) -> None:
+    """A mean profile has the rows' count, and what is linear in it is the rows' mean."""
+    kept = _kept(rows, attack)
+    n = int(kept.sum())
+    if mean.shape != (metric.length,):
+        findings.add(where, f"expected {metric.length} values, found {short(mean.shape)}", REMAKE)
+        return
+    if row["n"] != n:
+        findings.add(where, f"expected n = {n} kept samples, found {short(row['n'])}")
+    if n == 0:
+        return
+    filled = ring_counts(*rows.shape[1:]) > 0 if metric.gaps else np.ones(len(mean), dtype=bool)
+    inside = (mean >= metric.low - 1e-4) & (mean <= metric.high + 1e-4)
+    if not (np.isnan(mean) == ~filled).all() or not inside[filled].all():
+        findings.add(where, f"expected a mean {metric.name} {metric.range} on filled rings")
+        return
+    if metric.name != "radial_energy":
+        return
+    if abs(mean.sum() - 1) > 1e-3:
+        findings.add(where, f"expected shares that sum to 1, found {mean.sum():.6g}")
+        return
+    centroid = float(mean @ (np.arange(BINS) + 0.5) * BIN_WIDTH)
+    wanted = float(rows["rfc"][kept].mean())
+    if abs(centroid - wanted) > BIN_WIDTH / 2 + 1e-3:
+        text = f"expected a centroid within half a bin of the rows' mean rfc {wanted:.4f} of "
+        findings.add(where, f"{text}{attack}, found {centroid:.4f}")
 
 
 def _check_example(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import struct
 from pathlib import Path
 from typing import Any
 
 from bench.results.columns import Columns
+from bench.results.metadata import load_json
 from bench.results.untrusted import Schema, Unreadable, UntrustedFile
 from bench.submissions.check.problems import Findings, short
 
@@ -15,18 +15,14 @@ MAX_FOOTER = 2_000_000
 MAX_ROW_GROUPS = 64
 MAX_UNCOMPRESSED = 64_000_000
 """Declared bytes of a submission once unpacked; a real one has about 6 million."""
-MAX_METADATA = 1_000_000
 REMAKE = "make it again with `bench submit`"
 
 
-def open_checked(
-    path: Path, columns: Schema, max_rows: int, findings: Findings
-) -> UntrustedFile | None:
+def open_checked(path: Path, max_rows: int, findings: Findings) -> UntrustedFile | None:
     """Open a file if what it declares is reasonable.
 
     Args:
         path: the file.
-        columns: what it must hold.
         max_rows: most rows that it may declare.
         findings: gets what is wrong.
 
@@ -54,9 +50,6 @@ def open_checked(
                 f"expected at most {MAX_UNCOMPRESSED:,} bytes unpacked, found {sum(sizes):,}",
                 REMAKE,
             )
-    for name, text, found in file.differences(columns):
-        text += "" if found is None else f", found {short(found)}"
-        findings.add(f"column {short(name) if name not in columns.names else name}", text, REMAKE)
     return file if len(findings.problems) == before else None
 
 
@@ -85,6 +78,15 @@ def _frame(path: Path, findings: Findings) -> bool:
     return True
 
 
+def check_columns(file: UntrustedFile, wanted: Schema, findings: Findings) -> bool:
+    """Check names and types of the columns; False if there is a problem."""
+    before = len(findings.problems)
+    for name, text, found in file.differences(wanted):
+        text += "" if found is None else f", found {short(found)}"
+        findings.add(f"column {short(name) if name not in wanted.names else name}", text, REMAKE)
+    return len(findings.problems) == before
+
+
 def read_columns(file: UntrustedFile, findings: Findings) -> Columns | None:
     """Read all rows; None if the data behind the footer are broken."""
     try:
@@ -100,24 +102,15 @@ def read_bench_metadata(file: UntrustedFile, findings: Findings) -> dict[str, An
     if raw is None:
         findings.add("metadata", "expected JSON under the key 'bench', found no such key", REMAKE)
         return None
-    if len(raw) > MAX_METADATA:
-        findings.add(
-            "metadata", f"expected at most {MAX_METADATA:,} bytes, found {len(raw):,}", REMAKE
-        )
-        return None
     try:
-        found = json.loads(raw, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
-        findings.add("metadata", f"expected JSON under the key 'bench': {_first(error)}", REMAKE)
+        found = load_json(raw)
+    except ValueError as error:
+        findings.add("metadata", str(error), REMAKE)
         return None
     if not isinstance(found, dict):
         findings.add("metadata", f"expected a JSON object, found {type(found).__name__}", REMAKE)
         return None
     return found
-
-
-def _no_constant(text: str) -> float:
-    raise ValueError(f"{text} is not JSON")
 
 
 def _first(error: BaseException) -> str:

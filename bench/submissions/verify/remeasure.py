@@ -5,19 +5,19 @@ from __future__ import annotations
 import hashlib
 import platform
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
+from bench.entries import registry
 from bench.entries.rules import rules
 from bench.errors import BenchError, BenchWarning
 from bench.measure.block import block_samples, run_block
 from bench.results.columns import read_columns
 from bench.results.identity import change
+from bench.results.metadata import Metadata
 from bench.results.provenance import now, versions
-from bench.results.read import file_sha256
-from bench.results.store import read_metadata
+from bench.results.read import file_sha256, open_submission
 from bench.run.plan import Plan, plan
 from bench.run.request import Request
 from bench.submissions.verify.judge import (
@@ -63,7 +63,7 @@ def verify(path: Path, samples: int, secret: str, who: str, request: Request) ->
     Raises:
         BenchError: the file is not a submission, or its weights or images are not at hand here.
     """
-    metadata = read_metadata(path)
+    metadata = open_submission(path).metadata
     digest = file_sha256(path)
     planned = _plan(path, metadata, request)
     stated = _stated(path, planned)
@@ -90,17 +90,22 @@ def verify(path: Path, samples: int, secret: str, who: str, request: Request) ->
     return Verification(tuple(verdicts), len(stated), record)
 
 
-def _plan(path: Path, metadata: Mapping[str, Any], request: Request) -> Plan:
-    name = str(metadata.get("model"))
-    batch = metadata.get("batch_size")
-    weights = "random" if metadata.get("control") else request.weights
+def _model(name: str) -> str:
+    """Return the entry's name: with its training seed if that is listed, else by --weights."""
+    base, _, number = name.replace("@random", "").partition("@seed")
+    listed = number.isdecimal() and registry.model(base).seed_of(int(number)) is not None
+    return f"{base}@seed{number}" if listed else base
+
+
+def _plan(path: Path, metadata: Metadata, request: Request) -> Plan:
+    batch = metadata.batch_size
     planned = plan(
         replace(
             request,
-            model=name.split("@")[0],
-            protocol=str(metadata.get("protocol")),
-            weights=weights,
-            batch_size=batch if isinstance(batch, int) and 0 < batch <= 4096 else None,
+            model=_model(metadata.model),
+            protocol=metadata.protocol,
+            weights="random" if metadata.control else request.weights,
+            batch_size=batch if batch is not None and batch <= 4096 else None,
         )
     )
     known = rules(planned.protocol.name, planned.dataset.name)
@@ -109,13 +114,13 @@ def _plan(path: Path, metadata: Mapping[str, Any], request: Request) -> Plan:
         ("weights_sha256", "weights", "name the file that was measured with --weights"),
         ("data_fingerprint", "images", "name the right data with --data-dir"),
     ):
-        wanted, found = metadata.get(key), planned.metadata[key]
+        wanted, found = getattr(metadata, key), planned.metadata[key]
         if wanted != found and (key != "protocol_hash" or wanted not in known.hashes):
             raise BenchError(
                 f"expected the {what} of {path} ({str(wanted)[:12]}), found others here "
                 f"({str(found)[:12]}); {remedy}"
             )
-    other = change(metadata, planned.metadata)
+    other = change(metadata.as_json(), planned.metadata)
     if other is not None:
         warnings.warn(f"not the model of {path}: {other}", BenchWarning, stacklevel=2)
     return planned
@@ -124,7 +129,7 @@ def _plan(path: Path, metadata: Mapping[str, Any], request: Request) -> Plan:
 def _stated(path: Path, planned: Plan) -> dict[tuple[str, int], Values]:
     table = read_columns(path, [*COLUMNS, *NORMS])
     columns = {name: table[name] for name in table.names}
-    specs = planned.protocol.attacks
+    specs = {**planned.protocol.attacks, **planned.protocol.witnesses}
     stated = {}
     for place in range(len(table)):
         attack, sample = str(columns["attack"][place]), int(columns["sample_id"][place])
@@ -142,9 +147,11 @@ class _Measure:
 
     def __init__(self, planned: Plan) -> None:
         self.plan = planned
+        self.attacks = {**planned.protocol.attacks, **planned.protocol.witnesses}
+        self.job = replace(planned.job, attacks=self.attacks)
 
     def __call__(self, attack: str, ids: Sequence[int], how: Look) -> dict[int, Values]:
-        job, wanted = self.plan.job, list(ids)
+        job, wanted = self.job, list(ids)
         if how == "as measured":
             # the same block, so the same batches, as the run that is verified
             size = block_samples(job.batch_size)
@@ -152,6 +159,6 @@ class _Measure:
             blocks = [everyone[i : i + size] for i in range(0, len(everyone), size)]
             wanted = next(list(block) for block in blocks if ids[0] in block)
         block = run_block(job, attack, wanted)
-        norm = self.plan.protocol.attacks[attack].norm
+        norm = self.attacks[attack].norm
         place = {sample: i for i, sample in enumerate(block.sample_ids)}
         return {i: row_values(block.columns, place[i], norm) for i in ids}
