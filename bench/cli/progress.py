@@ -22,7 +22,7 @@ LINE_EVERY = 10.0
 
 
 class Bars:
-    """Shows each attack's samples; fulfils bench.run.local.Progress."""
+    """Shows each attack's samples; fulfils bench.run.progress.Progress."""
 
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console(stderr=True)

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from bench.errors import BenchError
 from bench.files import atomic
 from bench.results import schema
+from bench.results.address import beside, blocks_beside
 from bench.results.store import read_metadata, read_rows
 from bench.submissions.check.check import check_submission
 from bench.submissions.check.places import MAX_BYTES, Place
@@ -37,7 +38,7 @@ def submit(source: Path, submissions: Path) -> tuple[list[Path], list[Problem]]:
         BenchError: the source is missing or not one of ours.
     """
     if not source.is_file():
-        if source.with_name(f"{source.stem}.blocks").is_dir():
+        if blocks_beside(source).is_dir():
             raise BenchError(
                 f"expected a result at {source}, found an unfinished run; give the same "
                 "`bench eval` command again, it goes on where it was"
@@ -54,7 +55,7 @@ def submit(source: Path, submissions: Path) -> tuple[list[Path], list[Problem]]:
         trial.parent.mkdir(parents=True)
         _write_rows(source, trial, metadata)
         made = [Place(trial, protocol, dataset, name, ".parquet")]
-        side = source.with_name(f"{name}.extras.parquet")
+        side = beside(source, "extras")
         if side.exists():
             small = trial.with_name(side.name)
             _write_extras(side, small, MAX_BYTES - trial.stat().st_size)

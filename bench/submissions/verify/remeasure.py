@@ -14,12 +14,15 @@ import pyarrow as pa
 
 from bench.errors import BenchError, BenchWarning
 from bench.measure.block import block_samples, run_block
+from bench.results.address import ModelName
 from bench.results.identity import change
 from bench.results.provenance import now, versions
 from bench.results.read import file_sha256
 from bench.results.store import read_metadata, read_rows
-from bench.run.plan import Plan, plan
+from bench.run.open import Opened, open_model
+from bench.run.pace import pace_of, paced
 from bench.run.request import Request
+from bench.run.run import description
 from bench.submissions.verify.judge import (
     Look,
     Values,
@@ -65,10 +68,10 @@ def verify(path: Path, samples: int, secret: str, who: str, request: Request) ->
     """
     metadata = read_metadata(path)
     digest = file_sha256(path)
-    planned = _plan(path, metadata, request)
-    stated = _stated(path, planned)
+    opened, found = _open(path, metadata, request)
+    stated = _stated(path, opened)
     chosen = choose(sorted(stated), samples, digest, secret)
-    verdicts = verify_rows(stated, chosen, _Measure(planned))
+    verdicts = verify_rows(stated, chosen, _Measure(opened))
     count = {
         name: sum(v.outcome == name for v in verdicts)
         for name in ("reproduced", "unsettled", "contradicted")
@@ -78,7 +81,7 @@ def verify(path: Path, samples: int, secret: str, who: str, request: Request) ->
         when=now(),
         file_sha256=digest,
         secret_sha256=hashlib.sha256(secret.encode()).hexdigest(),
-        hardware=f"{planned.metadata['device']}, {platform.machine()} {platform.system()}"[:200],
+        hardware=f"{found['device']}, {platform.machine()} {platform.system()}"[:200],
         versions={key: value[:60] for key, value in versions().items()},
         rows=len(verdicts),
         of_rows=len(stated),
@@ -90,37 +93,41 @@ def verify(path: Path, samples: int, secret: str, who: str, request: Request) ->
     return Verification(tuple(verdicts), len(stated), record)
 
 
-def _plan(path: Path, metadata: Mapping[str, Any], request: Request) -> Plan:
+def _open(
+    path: Path, metadata: Mapping[str, Any], request: Request
+) -> tuple[Opened, dict[str, Any]]:
+    """Return the file's model, opened here at the file's batch size, and its metadata."""
     name = str(metadata.get("model"))
     batch = metadata.get("batch_size")
-    weights = "random" if metadata.get("control") else request.weights
-    planned = plan(
-        replace(
-            request,
-            model=name.split("@")[0],
+    opened = open_model(
+        request.but(
+            model=ModelName.parse(name).entry,
             protocol=str(metadata.get("protocol")),
-            weights=weights,
-            batch_size=batch if isinstance(batch, int) and 0 < batch <= 4096 else None,
+            weights="random" if metadata.get("control") else request.what.weights,
         )
     )
+    here = description(opened)
+    size = batch if isinstance(batch, int) and 0 < batch <= 4096 else None
+    pace = pace_of(opened.job, opened.ids, here["weights_sha256"], size, None)
+    opened = replace(opened, job=paced(opened.job, pace, opened.ids))
     for key, what, remedy in (
         ("protocol_hash", "protocol", "check out the commit that it was measured with"),
         ("weights_sha256", "weights", "name the file that was measured with --weights"),
         ("data_fingerprint", "images", "name the right data with --data-dir"),
     ):
-        wanted, found = metadata.get(key), planned.metadata[key]
+        wanted, found = metadata.get(key), here[key]
         if wanted != found:
             raise BenchError(
                 f"expected the {what} of {path} ({str(wanted)[:12]}), found others here "
                 f"({str(found)[:12]}); {remedy}"
             )
-    other = change(metadata, planned.metadata)
+    other = change(metadata, here)
     if other is not None:
         warnings.warn(f"not the model of {path}: {other}", BenchWarning, stacklevel=2)
-    return planned
+    return opened, here
 
 
-def _stated(path: Path, planned: Plan) -> dict[tuple[str, int], Values]:
+def _stated(path: Path, planned: Opened) -> dict[tuple[str, int], Values]:
     try:
         table = read_rows(path, [*COLUMNS, *NORMS])
         columns = {name: table[name].to_pandas().to_numpy() for name in table.column_names}
@@ -130,7 +137,7 @@ def _stated(path: Path, planned: Plan) -> dict[tuple[str, int], Values]:
     stated = {}
     for place in range(len(table)):
         attack, sample = str(columns["attack"][place]), int(columns["sample_id"][place])
-        if attack not in specs or sample not in planned.sample_ids:
+        if attack not in specs or sample not in planned.ids:
             raise BenchError(
                 f"expected rows of the protocol in {path}, found {attack!r}, {sample}; see "
                 "`bench check`"
@@ -140,20 +147,20 @@ def _stated(path: Path, planned: Plan) -> dict[tuple[str, int], Values]:
 
 
 class _Measure:
-    """Measures rows with a plan's model and images."""
+    """Measures rows with an opened model and its images."""
 
-    def __init__(self, planned: Plan) -> None:
-        self.plan = planned
+    def __init__(self, opened: Opened) -> None:
+        self.opened = opened
 
     def __call__(self, attack: str, ids: Sequence[int], how: Look) -> dict[int, Values]:
-        job, wanted = self.plan.job, list(ids)
+        job, wanted = self.opened.job, list(ids)
         if how == "as measured":
             # the same block, so the same batches, as the run that is verified
             size = block_samples(job.batch_size)
-            everyone = self.plan.sample_ids
+            everyone = self.opened.ids
             blocks = [everyone[i : i + size] for i in range(0, len(everyone), size)]
             wanted = next(list(block) for block in blocks if ids[0] in block)
         block = run_block(job, attack, wanted)
-        norm = self.plan.protocol.attacks[attack].norm
+        norm = self.opened.protocol.attacks[attack].norm
         place = {sample: i for i, sample in enumerate(block.sample_ids)}
         return {i: row_values(block.columns, place[i], norm) for i in ids}
