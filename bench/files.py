@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +19,7 @@ def atomic(path: Path) -> Iterator[Path]:
     Raises:
         BenchError: the disk refused (full, read-only, no rights); `path` is as it was.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = temporary_beside(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
@@ -26,10 +27,15 @@ def atomic(path: Path) -> Iterator[Path]:
             os.fsync(stream.fileno())
         temporary.replace(path)
     except OSError as error:
-        raise _cannot_write(path, error) from error
+        raise cannot_write(path, error) from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def temporary_beside(path: Path) -> Path:
+    """Return a name beside `path` that nobody else uses, on this machine or another."""
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -50,14 +56,15 @@ def ensure_writable(folder: Path) -> None:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".probe.{os.getpid()}"
+        probe = temporary_beside(folder / "probe")
         probe.write_bytes(b"")
         probe.unlink()
     except OSError as error:
-        raise _cannot_write(folder, error) from error
+        raise cannot_write(folder, error) from error
 
 
-def _cannot_write(path: Path, error: OSError) -> BenchError:
+def cannot_write(path: Path | str, error: OSError) -> BenchError:
+    """Return the error for a place that the disk does not let us write to."""
     return BenchError(
         f"expected to write {path}, found: {error.strerror or error}; free space or choose "
         "another --output. What was finished is kept: the same command goes on from there"

@@ -12,45 +12,49 @@ from bench.stats.intervals import Interval, mean_interval, median_norm, proporti
 if TYPE_CHECKING:
     import pandas as pd
 
-    from bench.run.clean import CleanResult
     from bench.run.cost import Cost
-    from bench.run.plan import Plan
+    from bench.run.evaluate import CleanResult
+    from bench.run.run import Run
 
 
-def summary(plan: Plan, rows: pd.DataFrame) -> str:
+def summary(run: Run, rows: pd.DataFrame) -> str:
     """Return the table of one evaluation with what a reader must know beside it.
 
     Args:
-        plan: what was run.
+        run: what was run.
         rows: its rows, of the chosen attacks and samples.
     """
     lines = []
-    for attack in plan.attacks:
-        lines.append(_line(plan, attack, rows[rows["attack"] == attack].sort_values("sample_id")))
-    height, width = plan.loaded.input_shape[1:]
+    for attack in run.attacks:
+        lines.append(_line(run, attack, rows[rows["attack"] == attack].sort_values("sample_id")))
+    height, width = run.loaded.input_shape[1:]
     white = white_noise(height, width)
     text = [
-        f"\n{plan.metadata['model']} on {plan.dataset.title}, protocol {plan.protocol.name} "
-        f"({plan.metadata['protocol_hash'][:12]})\n",
+        f"\n{run.metadata['model']} on {run.dataset.title}, protocol {run.protocol.name} "
+        f"({run.metadata['protocol_hash'][:12]})\n",
         tabular(lines, left=()),
         "\nn: kept (clean-correct and fooled) of all samples. RFC: radial frequency centroid in "
         f"units of Nyquist (white noise: {white['rfc']:.3f}); HFE: energy share above half of "
         f"Nyquist (white noise: {white['hfe']:.3f}). Brackets: 95 % bootstrap intervals.",
     ]
-    if plan.partial_reasons:
-        text.append(f"PARTIAL, never ranked: {'; '.join(plan.partial_reasons)}.")
-    if plan.metadata["control"]:
+    if run.partial_reasons:
+        text.append(f"PARTIAL, never ranked: {'; '.join(run.partial_reasons)}.")
+    if run.metadata["control"]:
         text.append("CONTROL: untrained weights.")
-    text.append(f"Written: {plan.store.path}")
+    text.append(f"Written: {run.store.where}")
     return "\n".join(text) + "\n"
 
 
-def _line(plan: Plan, attack: str, rows: pd.DataFrame) -> dict[str, str]:
+COLUMNS = ("clean_correct", "success", "rfc", "hfe", "l1", "l2", "linf")
+"""What the table is made of."""
+
+
+def _line(run: Run, attack: str, rows: pd.DataFrame) -> dict[str, str]:
     correct = rows["clean_correct"].to_numpy(bool)
     fooled = rows["success"].to_numpy(bool)
     kept = fooled & rows["rfc"].notna().to_numpy()
-    norm = plan.protocol.attacks[attack].norm
-    seed = plan.protocol.seed
+    norm = run.protocol.attacks[attack].norm
+    seed = run.protocol.seed
     accuracy = proportion_interval(int(correct.sum()), len(rows))
     success = proportion_interval(int(fooled.sum()), int(correct.sum()))
     return {

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import getpass
-import os
 import secrets
 import sys
-import tempfile
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from bench.api import VERIFY
 from bench.errors import BenchError
 
 
@@ -46,25 +44,17 @@ def verify(
         raise BenchError(f"expected --samples of at least 1, got {samples}")
     if not file.is_file():
         raise BenchError(f"expected a submission at {file}, found no file; check the path")
+    given = dict(locals())
+    from bench.results.address import beside
     from bench.run.request import Request
     from bench.submissions.verify.judge import power_statement
-    from bench.submissions.verify.records import append_record
+    from bench.submissions.verify.records import append_record, user
     from bench.submissions.verify.remeasure import verify as measure_again
 
     chosen_secret = secret or secrets.token_hex(16)
-    with tempfile.TemporaryDirectory(prefix="bench-verify-") as folder:
-        request = Request(
-            model="",
-            weights=weights,
-            trust=trust,
-            data=data,
-            data_dir=data_dir,
-            device=device,
-            output=Path(folder),
-            offline=offline,
-        )
-        name = who or os.environ.get("USER") or getpass.getuser()
-        found = measure_again(file, samples, chosen_secret, name[:200], request)
+    name = who or user()
+    request = Request.of(**{option: given[option] for option in VERIFY})
+    found = measure_again(file, samples, chosen_secret, name[:200], request)
     for verdict in found.verdicts:
         if verdict.outcome != "reproduced":
             sys.stdout.write(f"{verdict}\n")
@@ -76,7 +66,7 @@ def verify(
     if secret is None:
         sys.stdout.write(f"secret of this choice: {chosen_secret}\n")
     if record:
-        path = file.with_name(f"{file.stem}.verify.json")
+        path = beside(file, "verify", ".json")
         append_record(path, result)
         sys.stdout.write(f"record: {path}\n")
     if result.verdict == "contradicted":

@@ -4,10 +4,31 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+SIDE_KINDS = ("extras", "clean", "perturbations", "verify", "blocks", "transfer")
+"""Kinds of files and folders beside a result: `<model>.<kind>`."""
+
+
+def _check_name(text: str) -> str:
+    """Refuse what would lie where another entry's files lie."""
+    kind = text.rpartition(".")[2]
+    if "." in text and kind in SIDE_KINDS:
+        raise ValueError(
+            f'a name must not end in ".{kind}": the files beside the results of '
+            f"{text.rpartition('.')[0]!r} are called so"
+        )
+    if "@" in text:
+        raise ValueError('a name must not contain "@": it sets seeds and controls apart')
+    return text
+
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.@+-]*$", max_length=120)]
+Name = Annotated[
+    str,
+    Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.@+-]*$", max_length=120),
+    AfterValidator(_check_name),
+]
 Percent = Annotated[float, Field(ge=0, le=100)]
 
 

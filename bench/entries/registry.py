@@ -101,7 +101,7 @@ def _to_json(data: dict[str, Any]) -> str:
     return json.dumps(data, default=str)
 
 
-def _first_problem(error: ValidationError, path: Path) -> str:
+def _first_problem(error: ValidationError, path: Path | str) -> str:
     problems = error.errors(include_url=False)
     first = problems[0]
     key = ".".join(str(part) for part in first["loc"]) or "the file"
@@ -279,15 +279,22 @@ def _from_series(name: str, files: dict[str, Path]) -> ModelEntry | None:
 
 
 def timm_entry(tag: str) -> ModelEntry:
-    """Return the entry of a timm model that the registry does not have."""
-    return ModelEntry(
-        name=tag,
-        source="timm",
-        dataset="imagenet",
-        family=tag.split(".")[0].split("_")[0],
-        type="Other",
-        tag=tag,
-    )
+    """Return the entry of a timm model that the registry does not have.
+
+    Raises:
+        BenchError: an entry can't be called so.
+    """
+    try:
+        return ModelEntry(
+            name=tag,
+            source="timm",
+            dataset="imagenet",
+            family=tag.split(".")[0].split("_")[0],
+            type="Other",
+            tag=tag,
+        )
+    except ValidationError as error:
+        raise BenchError(_first_problem(error, f"model {tag!r}")) from None
 
 
 def _seed_names() -> list[str]:

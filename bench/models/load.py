@@ -14,7 +14,7 @@ from bench.entries import registry
 from bench.entries.dataset import DatasetEntry
 from bench.entries.model import ModelEntry
 from bench.errors import BenchError
-from bench.models import preprocessing
+from bench.models import preprocessing, timm_source
 from bench.models.checkpoint import load_weights, read_checkpoint
 from bench.models.collapse import AffineNet, collapse, is_affine
 from bench.models.factory import from_factory
@@ -118,6 +118,7 @@ def load(
     *,
     seed: int = 0,
     trained: Path | None = None,
+    offline: bool = False,
 ) -> LoadedModel:
     """Return a loaded model with everything that an evaluation needs to know of it.
 
@@ -128,14 +129,16 @@ def load(
         trust: allow `factory` entries.
         seed: of random weights.
         trained: checkpoint of `bench train`, used as the default where the entry names none.
+        offline: never ask the network.
     """
     dataset = registry.dataset(entry.dataset)
     check(entry, weights, trained)
     config = preprocessing.settings(entry, dataset)
     file = _file(entry, weights, trained)
-    module = _build(
-        entry, dataset, config, hub=file is None and weights != "random", seed=seed, trust=trust
-    )
+    with timm_source.offline(offline):
+        module = _build(
+            entry, dataset, config, hub=file is None and weights != "random", seed=seed, trust=trust
+        )
     n_params = sum(p.numel() for p in module.parameters())
     linear = entry.net is not None and not entry.net.relu
     sha256: str | None = None
@@ -181,8 +184,6 @@ def check(entry: ModelEntry, weights: str | Path, trained: Path | None = None) -
     """
     file = _file(entry, weights, trained)
     if entry.tag is not None:
-        from bench.models import timm_source
-
         timm_source.known_tag(entry.tag)
         if file is None and weights == "default":
             timm_source.check_classes(entry.tag, len(registry.dataset(entry.dataset).classes))
@@ -240,8 +241,6 @@ def _build(
     if entry.source == "factory":
         assert entry.factory is not None, "validated: source factory has its key"
         return from_factory(entry.factory, trust, seed)
-    from bench.models import timm_source
-
     assert entry.tag is not None, "validated: these sources have a tag"
     return timm_source.build(
         entry.tag,

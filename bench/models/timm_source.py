@@ -191,7 +191,7 @@ def _with_weights(tag: str, options: dict[str, Any]) -> nn.Module:
             "control)"
         )
     try:
-        with _offline() if cached else contextlib.nullcontext():
+        with offline(cached):
             model: nn.Module = timm.create_model(tag, pretrained=True, **options)
     except (OSError, HfHubHTTPError) as error:
         reason = str(error).strip().splitlines()[0]
@@ -203,8 +203,11 @@ def _with_weights(tag: str, options: dict[str, Any]) -> nn.Module:
 
 
 @contextlib.contextmanager
-def _offline() -> Iterator[None]:
-    """Keep the hub's client from asking the network for what is in its cache."""
+def offline(wanted: bool = True) -> Iterator[None]:
+    """Keep the hub's client off the network for a while; what is in its cache is found."""
+    if not wanted:
+        yield
+        return
     from huggingface_hub import constants
 
     before = constants.HF_HUB_OFFLINE
@@ -228,6 +231,8 @@ def _cached(cfg: Any) -> bool:
 
 def _unreachable(endpoint: str) -> str | None:
     """Return why the hub is not asked or does not answer; its client would try for a minute."""
-    if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "TRUE", "YES", "ON"):
+    from huggingface_hub import constants
+
+    if constants.HF_HUB_OFFLINE:
         return "the run is offline"
     return unreachable(endpoint)

@@ -39,3 +39,13 @@ class Block:
     examples: tuple[tuple[int, npt.NDArray[np.float32], npt.NDArray[np.float32]], ...]
     deltas: npt.NDArray[np.float32] | None = None
     delta_ids: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class CleanRows:
+    """Clean predictions of some samples; each array is (B,) int64."""
+
+    sample_id: npt.NDArray[np.int64]
+    label: npt.NDArray[np.int64]
+    pred: npt.NDArray[np.int64]
+    label_rank: npt.NDArray[np.int64]

@@ -14,8 +14,8 @@ import torch
 
 from bench.attacks.run import attack_batch
 from bench.run.batch_size import peak_memory
-from bench.run.plan import Plan, plan
 from bench.run.request import Request
+from bench.run.run import Run, open_run
 from bench.spectrum import spectral_metrics
 
 FEW, MORE = 2, 10
@@ -68,7 +68,7 @@ def cost_of(request: Request) -> Cost:
     Raises:
         BenchError: the request can't be met.
     """
-    planned = plan(request)
+    planned = open_run(request)
     job = planned.job
     ids = planned.sample_ids[: job.batch_size]
     images, labels = job.load(ids), job.labels(ids)
@@ -86,9 +86,9 @@ def cost_of(request: Request) -> Cost:
     )
 
 
-def _attack_cost(planned: Plan, attack: str, accuracy: float, right: torch.Tensor) -> AttackCost:
+def _attack_cost(planned: Run, attack: str, accuracy: float, right: torch.Tensor) -> AttackCost:
     spec = planned.job.attacks[attack]
-    missing = sum(len(block) for block in planned.missing(attack))
+    missing = sum(len(unit.ids) for unit in planned.missing() if unit.attack == attack)
     attacked = round(missing * accuracy)
     seconds, spread = (math.nan, math.nan) if len(right) == 0 else _timed(planned, attack, right)
     # a step costs about the same per sample, whatever the batch is filled with
@@ -105,7 +105,7 @@ def _attack_cost(planned: Plan, attack: str, accuracy: float, right: torch.Tenso
     )
 
 
-def _timed(planned: Plan, attack: str, right: torch.Tensor) -> tuple[float, float]:
+def _timed(planned: Run, attack: str, right: torch.Tensor) -> tuple[float, float]:
     """Return the seconds of a step on the first batch, and the spread of RFC after a few steps."""
     job = planned.job
     ids = [planned.sample_ids[int(i)] for i in right]

@@ -10,6 +10,7 @@ from typing import Any
 from bench.entries.rules import rules
 from bench.errors import BenchError
 from bench.files import atomic
+from bench.results.address import beside, blocks_beside
 from bench.results.compact import compact_metadata, compact_rows, write_extras, write_rows
 from bench.results.metadata import VERSION
 from bench.results.store import read_metadata
@@ -32,7 +33,7 @@ def submit(source: Path, submissions: Path) -> tuple[list[Path], list[Problem]]:
         BenchError: the source is missing or not one of ours.
     """
     if not source.is_file():
-        if source.with_name(f"{source.stem}.blocks").is_dir():
+        if blocks_beside(source).is_dir():
             raise BenchError(
                 f"expected a result at {source}, found an unfinished run; give the same "
                 "`bench eval` command again, it goes on where it was"
@@ -51,7 +52,7 @@ def submit(source: Path, submissions: Path) -> tuple[list[Path], list[Problem]]:
         rows, means = compact_rows(source, known, name)
         write_rows(rows, trial, metadata)
         made = [Place(trial, protocol, dataset, name, ".parquet")]
-        side = source.with_name(f"{name}.extras.parquet")
+        side = beside(source, "extras")
         if side.exists():
             small = trial.with_name(side.name)
             room = max_bytes(name, VERSION) - trial.stat().st_size

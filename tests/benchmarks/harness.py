@@ -23,9 +23,10 @@ import torch
 from tabulate import tabulate
 
 import bench.attacks.run as judged
-from bench.run.local import Silent, run
-from bench.run.plan import Plan, plan
+from bench.run.local import run
+from bench.run.progress import Silent
 from bench.run.request import Request
+from bench.run.run import Run, open_run
 
 
 class Clock(Silent):
@@ -58,7 +59,7 @@ class Clock(Silent):
         return call
 
 
-def changed(planned: Plan, steps: int | None, implementation: str) -> None:
+def changed(planned: Run, steps: int | None, implementation: str) -> None:
     """Give the job's attacks other steps or another implementation, for this measurement."""
     for name, spec in planned.job.attacks.items():
         update: dict[str, Any] = {"implementation": implementation}
@@ -80,11 +81,11 @@ def main() -> None:
     clock = Clock()
     with tempfile.TemporaryDirectory() as folder:
         begin = time.perf_counter()
-        request = Request(
+        request = Request.of(
             model=options.model, weights=options.weights, data=options.data, limit=options.limit,
             output=Path(folder),
         )  # fmt: skip
-        planned = plan(request)
+        planned = open_run(request)
         changed(planned, options.steps, options.implementation)
         ready = time.perf_counter()
         judged.perturb = clock.timed(judged.perturb)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import getpass
 import json
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -42,6 +44,14 @@ class Records(Frozen):
     """The whole file."""
 
     records: tuple[Record, ...] = Field(min_length=1, max_length=100)
+
+
+def user() -> str:
+    """Return the user's name; the number where no account has it."""
+    try:
+        return os.environ.get("USER") or getpass.getuser()
+    except (KeyError, OSError):
+        return f"user {os.getuid()}"
 
 
 def read_records(path: Path) -> Records:

@@ -1,0 +1,102 @@
+"""What each part of a request chooses: entry, attacks, device, samples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from bench.data.base import Images, positions_of
+from bench.entries import registry
+from bench.entries.dataset import DatasetEntry
+from bench.entries.model import ModelEntry
+from bench.entries.protocol import Protocol
+from bench.errors import BenchError, unknown_name
+from bench.run.request import Request
+
+
+def model_entry(request: Request) -> ModelEntry:
+    """Return the request's entry; a timm name without an entry gets timm's full tag.
+
+    Raises:
+        BenchError: unknown model, or another data set than the entry's.
+    """
+    entry, dataset = _entry(request.what.model), request.data.dataset
+    if dataset is not None and dataset != entry.dataset:
+        registry.dataset(dataset)
+        raise BenchError(
+            f"expected --dataset {entry.dataset} for model {entry.name!r}, got "
+            f"{dataset}; leave it out, or name a model of that data set"
+        )
+    return entry
+
+
+def _entry(name: str) -> ModelEntry:
+    try:
+        return registry.model(name)
+    except BenchError as unknown:
+        if name.endswith(".toml"):
+            raise
+        from bench.models.timm_source import known_tag
+
+        try:
+            return registry.timm_entry(known_tag(name))
+        except BenchError:
+            raise unknown from None
+
+
+def choose_attacks(names: Sequence[str], protocol: Protocol) -> tuple[str, ...]:
+    """Return the chosen attacks in the protocol's order; all of them for none.
+
+    Raises:
+        BenchError: an attack that the protocol does not have.
+    """
+    for name in names:
+        if name not in protocol.attacks:
+            raise unknown_name("attack", name, [*protocol.attacks, "clean"])
+    return tuple(name for name in protocol.attacks if not names or name in names)
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device of `--device auto|cpu|cuda[:i]`.
+
+    Raises:
+        BenchError: not such a name, or a GPU that is not there.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    kind, _, index = name.partition(":")
+    if kind not in ("cpu", "cuda") or (index and not index.isdigit()):
+        raise BenchError(f"expected --device auto, cpu, cuda or cuda:<i>, got {name!r}")
+    if kind == "cuda" and int(index or 0) >= torch.cuda.device_count():
+        raise BenchError(
+            f"expected a GPU for --device {name}, found {torch.cuda.device_count()}; "
+            "use --device cpu"
+        )
+    return torch.device(name)
+
+
+def choose_ids(
+    request: Request,
+    protocol: Protocol,
+    dataset: DatasetEntry,
+    images: Images,
+) -> tuple[tuple[int, ...], tuple[int, ...], tuple[str, ...]]:
+    """Return the start pool's ids, the ids to measure, and why the result is partial."""
+    reasons: tuple[str, ...] = ()
+    pool = protocol.sample_ids(dataset.name)
+    if request.data.source == "samples":
+        pool = tuple(int(i) for i in images.ids)
+        reasons = (f"foolbox's {len(pool)} sample images",)
+    elif request.clean:
+        pool = tuple(int(i) for i in images.ids)
+        if len(pool) < dataset.test_count:
+            reasons = (f"{len(pool)} of {dataset.test_count} test images",)
+    ids, limit, seed = pool, request.data.limit, request.what.seed
+    if limit is not None and limit < len(pool):
+        ids = pool[:limit]
+        reasons = (*reasons, f"first {len(ids)} of {len(pool)} samples")
+    if seed is not None and seed != protocol.seed:
+        reasons = (*reasons, f"seed {seed} is not the protocol's {protocol.seed}")
+    positions_of(images, pool)
+    return pool, ids, reasons

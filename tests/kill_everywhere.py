@@ -1,0 +1,125 @@
+"""Kills a run before its n-th system call that changes a folder, for every n; then runs it again.
+
+    python tests/kill_everywhere.py SCENARIO FOLDER
+
+Children are forked from this process, which itself touches no Arrow and has one thread. Prints how
+many points there were; fails if a plain run afterwards does not leave every row, once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import work_cases
+from work_cases import check, work
+
+IDS = range(1, 8)
+"""Two blocks an attack."""
+CALLS = ("replace", "rename", "link", "unlink", "rmdir", "mkdir", "fsync")
+
+
+def dying(at: int) -> None:
+    """Let this process die before its `at`-th call."""
+    left = [at]
+    os.fsync = lambda descriptor: None  # a disk that is slow to flush would only cost time
+
+    def counted(call: Callable[..., Any]) -> Callable[..., Any]:
+        def before(*arguments: Any, **options: Any) -> Any:
+            left[0] -= 1
+            if left[0] == 0:
+                os._exit(9)
+            return call(*arguments, **options)
+
+        return before
+
+    for name in CALLS:
+        setattr(os, name, counted(getattr(os, name)))
+
+
+def task(folder: Path, ids: range = IDS, **options: bool) -> work_cases.Task:
+    """A run's task; few rows, for it is killed often."""
+    return work_cases.task(folder, ids, **options)
+
+
+def forked(do: Callable[[], None]) -> int:
+    """Do something in a child and return its exit code."""
+    child = os.fork()
+    if child == 0:
+        try:
+            do()
+            os._exit(0)
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def fresh(folder: Path) -> None:
+    """A first run."""
+    work(task(folder))
+
+
+def resumed(folder: Path) -> None:
+    """A run that adds samples and an attack to a finished one."""
+    work(task(folder))
+
+
+def anew(folder: Path) -> None:
+    """A run that measures everything again, with another outcome."""
+    work(task(folder, anew=True), version=1.0)
+
+
+def deltas(folder: Path) -> None:
+    """A run that adds perturbations to finished rows."""
+    work(task(folder, deltas=True))
+
+
+BEFORE: dict[str, Callable[[Path], Any]] = {
+    "fresh": lambda folder: None,
+    "resumed": lambda folder: work(work_cases.task(folder, range(1, 4), ["bb-l2"])),
+    "anew": fresh,
+    "deltas": fresh,
+}
+
+
+def main(scenario: str, folder: Path) -> None:
+    """Kill at every point."""
+    run = {"fresh": fresh, "resumed": resumed, "anew": anew, "deltas": deltas}[scenario]
+    point = 0
+    while True:
+        point += 1
+        place = folder / f"{scenario}-{point}"
+        place.mkdir(parents=True)
+        assert forked(lambda p=place: BEFORE[scenario](p)) == 0, "the run before failed"
+
+        def killed(p: Path = place, n: int = point) -> None:
+            dying(n)
+            run(p)
+
+        code = forked(killed)
+        assert code in (0, 9), f"point {point}: exit code {code}"
+
+        def again(p: Path = place, done: bool = code == 0) -> None:
+            work(task(p))
+            every = (lambda a, i: 1.0) if done and scenario == "anew" else None
+            check(p, IDS, version=every, tidy=not (p / "quick/digits/toy.blocks").exists())
+            if scenario in ("anew", "deltas"):  # and the interrupted command again
+                run(p)
+                outcome = 1.0 if scenario == "anew" else 0.0
+                check(p, IDS, version=lambda a, i: outcome)
+
+        assert forked(again) == 0, f"killed at point {point} of {scenario}: see above"
+        if code == 0:
+            print(f"{point - 1} points")
+            return
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]))
