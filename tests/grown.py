@@ -10,6 +10,7 @@ asked to, and prints what came of it as JSON.
 
 from __future__ import annotations
 
+import csv
 import json
 import sys
 import types
@@ -73,7 +74,7 @@ def check(folder: Path) -> dict[str, object]:
         for p in registry.protocol_names()
         for d in registry.dataset_names()
     }
-    rows = [line.split(",") for line in csv_text(board).splitlines()]
+    rows = list(csv.reader(csv_text(board).splitlines()))
     return {
         "problems": [str(problem) for problem in problems],
         "hashes": hashes,

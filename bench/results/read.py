@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from bench.entries.rules import Rules, rules_for
 from bench.errors import BenchError
-from bench.metrics import METRICS, NORMS, readable
+from bench.metrics import METRICS, readable
 from bench.results.metadata import Metadata, from_bytes
 from bench.results.schema import BROKEN, METADATA_KEY
 from bench.results.transform import transform_text
@@ -161,6 +161,8 @@ class Samples:
         graded: (A, n) zero_grad was measured.
         norm: (A, n) in the attack's own norm; NaN where not attacked.
         quantities: name -> (A, n), those of SHOWN; NaN where the file does not have it.
+        witnesses: name -> (n,) distance that a witness found, in its own norm; infinite where it
+            fooled nothing, NaN where it has no row.
     """
 
     present: Bools
@@ -171,6 +173,7 @@ class Samples:
     graded: Bools
     norm: Floats
     quantities: Mapping[str, Floats]
+    witnesses: Mapping[str, Floats]
 
     @property
     def kept(self) -> Bools:
@@ -194,7 +197,8 @@ def read_samples(submission: Submission) -> Samples:
 
 def _read(file: pq.ParquetFile, submission: Submission) -> Samples:
     stated = {m.name for m in readable(submission.metadata.metrics)}
-    wanted = [*COLUMNS, *(name for name in dict.fromkeys((*SHOWN, *NORMS)) if name in stated)]
+    norms = sorted({s.norm for s in submission.rules.everything.values()})
+    wanted = [*COLUMNS, *(name for name in dict.fromkeys((*SHOWN, *norms)) if name in stated)]
     table = file.read(columns=wanted, use_threads=False)
     missing = sorted(set(wanted) - set(table.column_names))
     if missing:
@@ -238,7 +242,21 @@ def _arrange(table: pa.Table, rules: Rules) -> Samples:
         graded=spread(table["zero_grad"].is_valid().to_numpy(), False),
         norm=np.stack([norms[s.norm][i] for i, s in enumerate(rules.attacks.values())]),
         quantities={name: quantity(name) for name in SHOWN},
+        witnesses={name: _witness(table, name, s.norm, ids) for name, s in rules.witnesses.items()},
     )
+
+
+def _witness(table: pa.Table, name: str, norm: str, ids: Any) -> Floats:
+    """Return a witness's distances (n,) in the order of the protocol's ids."""
+    rows = table.filter(pc.equal(table["attack"].cast(pa.string()), name))
+    order = np.argsort(ids)
+    sample = pc.fill_null(rows["sample_id"], -1).to_numpy()
+    place = order[np.searchsorted(ids, sample, sorter=order).clip(max=len(ids) - 1)]
+    known = ids[place] == sample
+    fooled = pc.fill_null(rows["success"], False).to_numpy()
+    found: Floats = np.full(len(ids), np.nan)
+    found[place[known]] = np.where(fooled, rows[norm].to_numpy(), np.inf)[known]
+    return found
 
 
 def _places(table: pa.Table, attacks: list[str], ids: Any) -> tuple[Any, Any]:
