@@ -10,7 +10,8 @@ import numpy as np
 from bench.entries.rules import Rules
 from bench.grid import white_noise
 from bench.metrics import METRICS
-from bench.results.read import SHOWN, Samples, Submission
+from bench.results.read import Submission
+from bench.results.samples import SHOWN, Samples
 from bench.stats.bootstrap import (
     Bools,
     Floats,

@@ -9,7 +9,7 @@ import numpy as np
 
 from bench.board.build import Table
 from bench.board.figures.rows import chosen, colours, is_linear, meta, short
-from bench.results.read import Samples
+from bench.results.samples import Samples
 from bench.stats.bootstrap import Floats
 from bench.stats.intervals import robust_accuracy
 

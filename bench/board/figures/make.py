@@ -15,7 +15,8 @@ from bench.board.figures.rows import chosen
 from bench.board.spectra import Extras, Profile, clean_profile, extras
 from bench.board.spectra import profiles as read_profiles
 from bench.figures.style import is_current, styled, svg
-from bench.results.read import Samples, file_sha256, read_samples
+from bench.results.read import file_sha256, read_samples
+from bench.results.samples import Samples
 from bench.stats.ranks import workers
 
 if TYPE_CHECKING:

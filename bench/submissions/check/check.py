@@ -14,7 +14,7 @@ from bench.results.metadata import Metadata
 from bench.submissions.check.check_extras import check_extras
 from bench.submissions.check.check_metadata import check_metadata
 from bench.submissions.check.check_numbers import check_numbers
-from bench.submissions.check.check_rows import Rows, check_rows
+from bench.submissions.check.check_rows import check_rows
 from bench.submissions.check.footer import (
     check_columns,
     open_checked,
@@ -23,6 +23,7 @@ from bench.submissions.check.footer import (
 )
 from bench.submissions.check.places import Place, max_bytes
 from bench.submissions.check.problems import Findings, Problem
+from bench.submissions.check.rows import Rows
 from bench.submissions.verify.records import check_records
 
 

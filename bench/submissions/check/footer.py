@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bench.results import schema
-from bench.results.metadata import load_json
+from bench.results.bounds import load_json
 from bench.submissions.check.problems import Findings, short
 
 MAX_FOOTER = 2_000_000

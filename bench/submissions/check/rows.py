@@ -1,0 +1,129 @@
+"""A submission's columns as arrays, and what each row must and can't have."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from bench.entries.rules import Rules
+from bench.metrics import Metric, Missing, by_name
+from bench.results import schema
+from bench.results.metadata import Metadata
+
+Array = npt.NDArray[Any]
+
+
+class Rows:
+    """A submission's columns as arrays, and which rows belong to which attack.
+
+    Attributes:
+        table: the file's rows.
+        rules: what they are held to.
+        shape: (C, H, W) of the model's input.
+        name: `<model>[@random][@seedN]`.
+        version: of the file's layout.
+        metrics: the metrics that it has.
+        dims: number of input values C * H * W.
+    """
+
+    def __init__(
+        self,
+        table: pa.Table,
+        rules: Rules,
+        shape: tuple[int, int, int],
+        name: str,
+        metadata: Metadata | None,
+    ) -> None:
+        self.table, self.rules, self.shape, self.name = table, rules, shape, name
+        self.version = schema.VERSION if metadata is None else metadata.schema_version
+        known = by_name()
+        self.metrics = tuple(m for n, m in known.items() if n in table.column_names)
+        self.dims = shape[0] * shape[1] * shape[2]
+        self._arrays: dict[str, Array] = {}
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def __getitem__(self, name: str) -> Array:
+        """A column: text as str, whole numbers with -1, flags with False, numbers with NaN."""
+        if name not in self._arrays:
+            self._arrays[name] = self._read(name)
+        return self._arrays[name]
+
+    def _read(self, name: str) -> Array:
+        column = self.table[name]
+        kind = schema.ROWS.field(name).type
+        if pa.types.is_dictionary(kind) or pa.types.is_string(kind):
+            return np.array([str(v) for v in column.to_pylist()], dtype=object)
+        if pa.types.is_fixed_size_list(kind):
+            return self._profile(column.combine_chunks())
+        if pa.types.is_integer(kind):
+            return np.asarray(column.fill_null(-1).to_numpy(), dtype=np.int64)
+        if pa.types.is_boolean(kind):
+            return np.asarray(column.fill_null(False).to_numpy(), dtype=bool)
+        return np.asarray(column.fill_null(np.nan).to_numpy(), dtype=np.float64)
+
+    def _profile(self, column: Any) -> Array:
+        result = np.full((len(column), 64), np.nan)
+        there = column.is_valid().to_numpy(zero_copy_only=False)
+        flat = column.flatten().fill_null(np.nan).to_numpy(zero_copy_only=False)
+        result[there] = flat.astype(np.float64).reshape(-1, 64)
+        return result
+
+    def null(self, name: str) -> Array:
+        """(N,) True where the column is null."""
+        return np.asarray(self.table[name].is_null().to_numpy(), dtype=bool)
+
+    @cached_property
+    def measured(self) -> Array:
+        """(N,) True where the perturbation was measured."""
+        return ~np.isin(self["status"], schema.UNMEASURED)
+
+    @cached_property
+    def zero(self) -> Array:
+        """(N,) True where the perturbation was measured and is zero."""
+        return np.asarray(self.measured & (self["l0"] == 0), dtype=bool)
+
+    @cached_property
+    def spectral(self) -> Array:
+        """(N,) True where the perturbation surely has power outside DC."""
+        rest = ~self.zero & ~(self["dc_share"] >= 1 - 1e-12)
+        return np.asarray(self.measured & rest, dtype=bool)
+
+    def whole(self, attack: str) -> bool:
+        """Whether profiles belong to every row of an attack, not to its mean alone."""
+        return self.version == 1 or (attack == self.rules.primary and "@" not in self.name)
+
+    def must_have(self, metric: Metric) -> Array:
+        """(N,) True where a row can't lack a metric."""
+        there = {
+            Missing.NEVER: self.measured,
+            Missing.ZERO_DELTA: self.measured & ~self.zero,
+            Missing.NO_POWER: self.spectral,
+        }.get(metric.missing, np.zeros(len(self), dtype=bool))
+        given = np.zeros(len(self), dtype=bool)
+        for attack in self.rules.everything:
+            here = self.of(attack)
+            if metric.length is not None and not self.whole(attack):
+                continue
+            # what came later may be missing under an attack that was measured before
+            late = metric.since > 1 and bool(np.isnan(self[metric.name])[here].all())
+            given |= here & (not late)
+        return np.asarray(there & given, dtype=bool)
+
+    def must_lack(self, metric: Metric) -> Array:
+        """(N,) True where a row can't have a metric."""
+        gone = ~self.measured
+        if metric.missing in (Missing.ZERO_DELTA, Missing.NO_POWER):
+            gone = gone | self.zero
+        if metric.missing is Missing.ZERO_GRADIENT:
+            gone = gone | self["zero_grad"]
+        return np.asarray(gone, dtype=bool)
+
+    def of(self, attack: str) -> Array:
+        """(N,) True for the rows of one attack."""
+        return np.asarray(self["attack"] == attack, dtype=bool)
