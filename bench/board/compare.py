@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from bench.errors import BenchError, unknown_name
-from bench.metrics import METRICS
+from bench.metrics import METRICS, readable
 from bench.results.read import Submission, is_result, open_submission
 from bench.stats.intervals import Interval, mean_interval, paired_difference
 
@@ -107,7 +107,7 @@ def compare(first: Submission, second: Submission) -> list[Difference]:
         if both.any():
             found.append(_difference(attack, "success", a["success"], b["success"], both, seed))
         kept = a["success"] & b["success"]
-        for name in QUANTITIES:
+        for name in (q for q in QUANTITIES if q in a and q in b):
             usable = kept & ~np.isnan(a[name]) & ~np.isnan(b[name])
             if usable.any():
                 found.append(_difference(attack, name, a[name], b[name], usable, seed))
@@ -116,7 +116,8 @@ def compare(first: Submission, second: Submission) -> list[Difference]:
 
 def _columns(submission: Submission, attack: str) -> dict[str, Array]:
     """One attack's columns in the order of the protocol's ids, NaN or False where missing."""
-    names = ["sample_id", "clean_correct", "success", *QUANTITIES]
+    stated = {m.name for m in readable(submission.metadata.metrics)}
+    names = ["sample_id", "clean_correct", "success", *(q for q in QUANTITIES if q in stated)]
     table = pq.read_table(
         submission.path, columns=names, filters=pc.field("attack") == pa.scalar(attack)
     )

@@ -102,6 +102,7 @@ def merge_extras(pieces: list[tuple[pa.Table, bool]], examples: int) -> pa.Table
         for row in table.to_pylist():
             if row["kind"] == "example":
                 shown.setdefault(row["attack"], {}).setdefault(row["sample_id"], row)
+            if row["kind"] != "spectrum":
                 continue
             values = np.asarray(row["values"], dtype=np.float64)
             if is_mean:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from bench.entries.rules import Rules
-from bench.metrics import Metric, Missing, by_name
+from bench.metrics import Metric, Missing, definitions, readable
 from bench.results import schema
 from bench.results.metadata import Metadata
 
@@ -26,7 +26,7 @@ class Rows:
         shape: (C, H, W) of the model's input.
         name: `<model>[@random][@seedN]`.
         version: of the file's layout.
-        metrics: the metrics that it has.
+        metrics: the metrics that it has, as they are defined now.
         dims: number of input values C * H * W.
     """
 
@@ -40,8 +40,8 @@ class Rows:
     ) -> None:
         self.table, self.rules, self.shape, self.name = table, rules, shape, name
         self.version = schema.VERSION if metadata is None else metadata.schema_version
-        known = by_name()
-        self.metrics = tuple(m for n, m in known.items() if n in table.column_names)
+        stated = definitions() if metadata is None else metadata.metrics
+        self.metrics = tuple(m for m in readable(stated) if m.name in table.column_names)
         self.dims = shape[0] * shape[1] * shape[2]
         self._arrays: dict[str, Array] = {}
 
