@@ -60,6 +60,7 @@ ALGORITHMS["gaussian"] = "later:Gaussian"
 def check(folder: Path) -> dict[str, object]:
     """Check submissions, put them on a board, and hash the protocols."""
     from bench.board.build import build
+    from bench.board.compare import compare, open_pair
     from bench.board.csv_file import csv_text
     from bench.entries import registry
     from bench.submissions.check.check import check_submission, group
@@ -74,11 +75,14 @@ def check(folder: Path) -> dict[str, object]:
         for p in registry.protocol_names()
         for d in registry.dataset_names()
     }
+    first, second = sorted(p.path for p in places if p.kind == ".parquet")[:2]
+    compared = {d.quantity for d in compare(*open_pair(first, second))}
     rows = list(csv.reader(csv_text(board).splitlines()))
     return {
         "problems": [str(problem) for problem in problems],
         "hashes": hashes,
         "ranked": [row.model.name for table in board.tables for row in table.ranked],
+        "compared": sorted(compared),
         "columns": rows[0],
         "r2": [row[rows[0].index("r2")] for row in rows[1:]],
     }

@@ -177,6 +177,31 @@ def test_broken_files_are_listed_not_fatal(tmp_path: Path) -> None:
     assert {item.path.stem for item in found.unusable} == {"broken", cases.CASES[1].name}
 
 
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"n_params": 10**400}, "metadata n_params"),
+        ({"n_params": -1}, "expected at least 1, found -1, in metadata n_params"),
+        ({"family": ["x"]}, "expected str, found ['x'], in metadata family"),
+        ({"weights": None}, "in metadata weights"),
+        ({"input_shape": [1, 10**9, 28]}, "in metadata input_shape.1"),
+        ({"git": {"dirty": "yes"}}, "in metadata git.dirty"),
+        ({"device": "x" * 10**5}, "expected short text, found 100000 characters"),
+    ],
+)
+def test_impossible_metadata_are_one_line_and_the_others_are_shown(
+    tmp_path: Path, changes: dict[str, Any], words: str
+) -> None:
+    cases.write(tmp_path, cases.CASES[0])
+    cases.write(tmp_path, cases.CASES[1], **changes)
+    found = build(tmp_path)
+    assert len(found.tables[0].rows) == 1
+    (bad,) = found.unusable
+    assert words in bad.reason
+    assert "\n" not in bad.reason
+    assert len(bad.reason) < 400
+
+
 # ---------------------------------------------------------------- flags, groups, references
 
 

@@ -323,6 +323,11 @@ META: list[tuple[str, Callable[[Meta], None], str]] = [
     ("an attack too many", put_in("attacks", "mine", {"steps": 1}), "metadata attacks.mine"),
     ("no metrics", drop("metrics"), "metadata metrics: expected this key"),
     ("a metric too few", put("metrics", {"rfc": 1}), "metadata metrics: expected the 16 metrics"),
+    (
+        "a definition of later",
+        put_in("metrics", "hfe", 2),
+        "metadata metrics.hfe: expected",
+    ),
     ("an earlier hash", put("protocol_hash", EARLIER), "metadata protocol_hash: expected"),
     ("version 1 of today", put("schema_version", 1), "when files were of version 1"),
     ("a number beyond all", put("n_params", 10**400), "expected a number below 2^63, found a num"),

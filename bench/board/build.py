@@ -12,7 +12,8 @@ import numpy as np
 from bench.board.summary import ModelSummary, summarise
 from bench.entries.rules import Rules
 from bench.errors import BenchError
-from bench.results.read import Samples, Submission, Unusable, find, read
+from bench.results.read import Submission, Unusable, find, read
+from bench.results.samples import Samples
 from bench.stats.bootstrap import resample_counts
 from bench.stats.ranks import rank_intervals, separable, tie_groups, workers
 

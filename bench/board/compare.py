@@ -14,7 +14,7 @@ from bench.board.spectra import profiles, rings
 from bench.entries.ids import places
 from bench.errors import BenchError, unknown_name
 from bench.figures.profiles import Overlay
-from bench.metrics import METRICS
+from bench.metrics import METRICS, readable
 from bench.results.columns import read_columns
 from bench.results.read import Submission, is_result, open_submission
 from bench.stats.intervals import Interval, mean_interval, paired_difference
@@ -106,7 +106,7 @@ def compare(first: Submission, second: Submission) -> list[Difference]:
         if both.any():
             found.append(_difference(attack, "success", a["success"], b["success"], both, seed))
         kept = a["success"] & b["success"]
-        for name in QUANTITIES:
+        for name in (q for q in QUANTITIES if q in a and q in b):
             usable = kept & ~np.isnan(a[name]) & ~np.isnan(b[name])
             if usable.any():
                 found.append(_difference(attack, name, a[name], b[name], usable, seed))
@@ -116,13 +116,15 @@ def compare(first: Submission, second: Submission) -> list[Difference]:
 def _by_attack(submission: Submission) -> dict[str, dict[str, Array]]:
     """Attack -> its columns in the order of the protocol's ids, NaN or False where missing."""
     flags, ids = ("clean_correct", "success"), submission.rules.ids
-    rows = read_columns(submission.path, ["attack", "sample_id", *flags, *QUANTITIES])
+    stated = {m.name for m in readable(submission.metadata.metrics)}
+    there = [name for name in QUANTITIES if name in stated]
+    rows = read_columns(submission.path, ["attack", "sample_id", *flags, *there])
     place, known = places(ids, rows["sample_id"])
     found: dict[str, dict[str, Array]] = {}
     for attack in submission.rules.attacks:
         here = known & (rows["attack"] == attack)
-        found[attack] = {}
-        for name in (*flags, *QUANTITIES):
+        found[attack] = {name: np.full(len(ids), np.nan) for name in QUANTITIES}
+        for name in (*flags, *there):
             values = np.full(len(ids), False if name in flags else np.nan)
             values[place[here]] = rows[name][here]
             found[attack][name] = values

@@ -17,7 +17,8 @@ from bench.figures import curves, examples, maps, profiles, scatter, style
 from bench.figures import mark as mark_module
 from bench.figures.style import Drawing, is_current, svg
 from bench.grid import white_noise
-from bench.results.read import Samples, file_sha256, read_samples
+from bench.results.read import file_sha256, read_samples
+from bench.results.samples import Samples
 from bench.stats.bootstrap import Floats
 from bench.stats.intervals import Interval, robust_accuracy
 

@@ -10,7 +10,8 @@ import numpy as np
 from bench.entries.rules import Rules
 from bench.grid import white_noise
 from bench.metrics import METRICS
-from bench.results.read import SHOWN, Samples, Submission
+from bench.results.read import Submission
+from bench.results.samples import SHOWN, Samples
 from bench.stats.bootstrap import (
     Bools,
     Floats,
@@ -220,7 +221,8 @@ def _reasons(
     found = []
     if submission.metadata.control or "@random" in submission.name:
         found.append("untrained control")
-    for name in rules.needed(submission.name, submission.metadata.schema_version):
+    present = rules.needed(submission.name, submission.metadata.schema_version)
+    for name in present:
         attack = attacks[name]
         if attack.samples < len(rules.ids):
             found.append(f"{name}: {attack.samples} of {len(rules.ids)} samples present")
@@ -233,7 +235,7 @@ def _reasons(
         found.append(f"{gates.kept_attack}: {kept} samples kept, {gates.min_kept} needed")
     for name, spec in rules.attacks.items():
         success = attacks[name].success.mean
-        if gates.min_minimal_success is None or not spec.minimal:
+        if gates.min_minimal_success is None or not spec.minimal or name not in present:
             continue
         if not success >= gates.min_minimal_success:
             found.append(f"{name} fools {success:.1%} of the clean-correct, ")

@@ -146,7 +146,10 @@ def write_extras(
         examples: whether example images belong to it.
     """
     there = [row for row in pq.read_table(source).to_pylist() if row["attack"] in attacks]
-    rows = [row for row in there if row["kind"] == "spectrum"] + list(means)
+    made = {(row["attack"], row["kind"]) for row in means}
+    # a source that is compact itself has means, and no profiles to make them of
+    rows = [r for r in there if r["kind"] != "example" and (r["attack"], r["kind"]) not in made]
+    rows += means
     shown = [row for row in there if row["kind"] == "example"] if examples else []
     # the last example of each attack goes first, so that every attack keeps some
     rank: dict[str, int] = {}

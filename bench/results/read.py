@@ -4,35 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from bench.entries import ids as sample_ids
 from bench.entries.rules import Rules, rules_for
 from bench.errors import BenchError
-from bench.metrics import METRICS, NORMS, readable
+from bench.metrics import readable
 from bench.results.metadata import Metadata, from_bytes
-from bench.results.schema import BROKEN, METADATA_KEY
+from bench.results.samples import COLUMNS, SHOWN, Samples, arrange
+from bench.results.schema import METADATA_KEY
 from bench.results.transform import transform_text
-from bench.stats.bootstrap import Bools, Floats
 
 SIDE_KINDS = ("extras", "clean", "perturbations")
 """Kinds of side files `<model>.<kind>.parquet`."""
 
 ERRORS = (pa.ArrowException, OSError, ValueError, TypeError, KeyError, RecursionError)
 """What a damaged file may raise."""
-
-COLUMNS = ("attack", "sample_id", "clean_correct", "success", "status", "zero_grad")
-SHOWN = tuple(m.name for m in METRICS if m.shown is not None)
-"""Quantities whose means the board shows."""
 
 
 @dataclass(frozen=True)
@@ -149,36 +141,6 @@ def _submission(file: pq.ParquetFile, path: Path) -> Submission:
     return Submission(path, metadata, rules_for(metadata.identity))
 
 
-@dataclass(frozen=True)
-class Samples:
-    """The rows of one submission as arrays; A attacks and n ids, both in the protocol's order.
-
-    Attributes:
-        present: (A, n) a row is there.
-        clean_correct: (A, n).
-        success: (A, n) clean-correct and fooled.
-        broken: (A, n) the attack or the logits broke down, or it could not take its steps.
-        zero_grad: (A, n) the loss gradient at the clean image is exactly zero.
-        graded: (A, n) zero_grad was measured.
-        norm: (A, n) in the attack's own norm; NaN where not attacked.
-        quantities: name -> (A, n), those of SHOWN; NaN where the file does not have it.
-    """
-
-    present: Bools
-    clean_correct: Bools
-    success: Bools
-    broken: Bools
-    zero_grad: Bools
-    graded: Bools
-    norm: Floats
-    quantities: Mapping[str, Floats]
-
-    @property
-    def kept(self) -> Bools:
-        """(A, n) clean-correct and fooled, with a spectrum."""
-        return self.success & ~np.isnan(self.quantities["rfc"])
-
-
 def read_samples(submission: Submission) -> Samples:
     """Read the rows of a submission that is known.
 
@@ -195,70 +157,10 @@ def read_samples(submission: Submission) -> Samples:
 
 def _read(file: pq.ParquetFile, submission: Submission) -> Samples:
     stated = {m.name for m in readable(submission.metadata.metrics)}
-    wanted = [*COLUMNS, *(name for name in dict.fromkeys((*SHOWN, *NORMS)) if name in stated)]
+    norms = sorted({s.norm for s in submission.rules.everything.values()})
+    wanted = [*COLUMNS, *(name for name in dict.fromkeys((*SHOWN, *norms)) if name in stated)]
     table = file.read(columns=wanted, use_threads=False)
     missing = sorted(set(wanted) - set(table.column_names))
     if missing:
         raise ValueError(f"no column {missing[0]}")
-    return _arrange(table, submission.rules)
-
-
-def _arrange(table: pa.Table, rules: Rules) -> Samples:
-    attacks, ids = list(rules.attacks), np.asarray(rules.ids)
-    where, known = _places(table, attacks, ids)
-    shape = (len(attacks), len(ids))
-
-    in_order = known is None and np.array_equal(where, np.arange(shape[0] * shape[1]))
-
-    def spread(values: Any, empty: Any) -> Any:
-        if in_order:
-            return values.reshape(shape)
-        result = np.full(shape[0] * shape[1], empty)
-        result[where] = values if known is None else values[known]
-        return result.reshape(shape)
-
-    def flags(name: str) -> Any:
-        return pc.fill_null(table[name], False).to_numpy()
-
-    status = table["status"].combine_chunks()
-    codes = pc.fill_null(status.indices, 0).to_numpy(zero_copy_only=False)
-    broken = [i for i, s in enumerate(status.dictionary.to_pylist()) if s in BROKEN]
-
-    def quantity(name: str) -> Any:
-        if name not in table.column_names:
-            return np.full(shape, np.nan)
-        return spread(table[name].to_numpy(), np.nan)
-
-    norms = {q: quantity(q) for q in {s.norm for s in rules.attacks.values()}}
-    return Samples(
-        present=spread(np.ones(len(table), dtype=bool), False),
-        clean_correct=spread(flags("clean_correct"), False),
-        success=spread(flags("success") & flags("clean_correct"), False),
-        broken=spread(np.isin(codes, broken), False),
-        zero_grad=spread(flags("zero_grad"), False),
-        graded=spread(table["zero_grad"].is_valid().to_numpy(), False),
-        norm=np.stack([norms[s.norm][i] for i, s in enumerate(rules.attacks.values())]),
-        quantities={name: quantity(name) for name in SHOWN},
-    )
-
-
-def _places(table: pa.Table, attacks: list[str], ids: Any) -> tuple[Any, Any]:
-    """Return each row's place in (A, n), flat, and which rows have one (None: all).
-
-    Both are None if the rows are complete and in the protocol's order, as they usually are.
-    """
-    column = table["attack"].combine_chunks()
-    if not pa.types.is_dictionary(column.type):
-        column = column.dictionary_encode()
-    names = column.dictionary.to_pylist()
-    code = np.array([attacks.index(n) if n in attacks else -1 for n in names] or [-1])
-    attack = code[pc.fill_null(column.indices, 0).to_numpy(zero_copy_only=False)]
-    sample = pc.fill_null(table["sample_id"], -1).to_numpy()
-    if len(attack) == len(attacks) * len(ids):
-        whole = (attack.reshape(-1, len(ids)) == np.arange(len(attacks))[:, None]).all()
-        if whole and (sample.reshape(-1, len(ids)) == ids).all():
-            return None, None
-    place, there = sample_ids.places(ids, sample)
-    known = (attack >= 0) & there
-    where = attack * len(ids) + place
-    return (where, None) if known.all() else (where[known], known)
+    return arrange(table, submission.rules)

@@ -131,6 +131,7 @@ def merge_extras(
                 if sample not in best and (len(best) < examples or sample < max(best)):
                     best[sample] = table.slice(place, 1).to_pylist()[0]
                     shown[attack] = {i: best[i] for i in sorted(best)[:examples]}
+            if kind != "spectrum":
                 continue
             row = table.slice(place, 1).to_pylist()[0]
             values = np.asarray(row["values"], dtype=np.float64)

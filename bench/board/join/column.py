@@ -11,7 +11,8 @@ from bench.board.build import Row, Table
 from bench.board.csv_file import HEADER, line
 from bench.errors import BenchError, unknown_name
 from bench.grid import white_noise
-from bench.results.read import Samples, read_samples
+from bench.results.read import read_samples
+from bench.results.samples import Samples
 from bench.stats.bootstrap import Bools, Floats, Halved, resample_counts, resampled_means
 from bench.stats.intervals import excess
 

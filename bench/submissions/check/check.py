@@ -13,7 +13,7 @@ from bench.results.untrusted import Schema
 from bench.submissions.check.check_extras import check_extras
 from bench.submissions.check.check_metadata import check_metadata
 from bench.submissions.check.check_numbers import check_numbers
-from bench.submissions.check.check_rows import Rows, check_rows
+from bench.submissions.check.check_rows import check_rows
 from bench.submissions.check.footer import (
     check_columns,
     open_checked,
@@ -22,6 +22,7 @@ from bench.submissions.check.footer import (
 )
 from bench.submissions.check.places import Place, max_bytes
 from bench.submissions.check.problems import Findings, Problem
+from bench.submissions.check.rows import Rows
 from bench.submissions.verify.records import check_records
 
 

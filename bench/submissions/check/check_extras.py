@@ -10,10 +10,10 @@ import numpy as np
 from bench.grid import BIN_WIDTH, BINS, frequency_grid, power_without_dc, ring_counts
 from bench.metrics import Metric
 from bench.results import schema
-from bench.submissions.check.check_rows import Array, Rows
 from bench.submissions.check.footer import check_columns, open_checked, read_columns
 from bench.submissions.check.places import Place
 from bench.submissions.check.problems import Findings, short
+from bench.submissions.check.rows import Array, Rows
 
 MAX_ROWS = 100
 MAP_SIDE = 64

@@ -84,6 +84,11 @@ def _hashes(found: Metadata, rules: Rules, findings: Findings) -> None:
     if found.metrics.keys() != names:
         text = f"expected the {len(names)} metrics of version {last}, found "
         findings.add("metadata metrics", text + short(", ".join(found.metrics)))
+    for metric in METRICS:
+        stated_as = found.metrics.get(metric.name, 1)
+        if stated_as > metric.definition:
+            text = f"expected at most {metric.definition}, found {stated_as}"
+            findings.add(f"metadata metrics.{metric.name}", text)
 
 
 def _entry(

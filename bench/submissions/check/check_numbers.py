@@ -11,8 +11,8 @@ import numpy as np
 from bench.entries.ids import places
 from bench.grid import BIN_WIDTH, BINS, frequency_grid, ring_counts
 from bench.metrics import Metric
-from bench.submissions.check.check_rows import Array, Rows
 from bench.submissions.check.problems import Findings
+from bench.submissions.check.rows import Array, Rows
 from bench.submissions.check.truth import embedded, true_image_rfc
 
 SLACK = 1e-6

@@ -6,8 +6,8 @@ import struct
 from pathlib import Path
 from typing import Any
 
+from bench.results.bounds import load_json
 from bench.results.columns import Columns
-from bench.results.metadata import load_json
 from bench.results.untrusted import Schema, Unreadable, UntrustedFile
 from bench.submissions.check.problems import Findings, short
 
