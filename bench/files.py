@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,7 +27,7 @@ def atomic(path: Path) -> Iterator[Path]:
             os.fsync(stream.fileno())
         temporary.replace(path)
     except OSError as error:
-        raise _cannot_write(path, error) from error
+        raise cannot_write(path, error) from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -54,11 +55,21 @@ def ensure_writable(folder: Path) -> None:
         probe.write_bytes(b"")
         probe.unlink()
     except OSError as error:
-        raise _cannot_write(folder, error) from error
+        raise cannot_write(folder, error) from error
 
 
-def _cannot_write(path: Path, error: OSError) -> BenchError:
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+def cannot_write(path: Path, error: OSError) -> BenchError:
+    """Return the one line for a place that can't be written, with what helps against it."""
+    advice = "choose another place"
+    if error.errno in _FULL:
+        advice = "free space there, or choose another place"
+    elif error.errno in _FORBIDDEN:
+        advice = "get the right to write there, or choose another place"
     return BenchError(
-        f"expected to write {path}, found: {error.strerror or error}; free space or choose "
-        "another --output. What was finished is kept: the same command goes on from there"
+        f"expected to write {path}, found: {error.strerror or error}; {advice}. What was finished "
+        "is kept: the same command goes on from there"
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -119,15 +120,70 @@ def check_fingerprint(images: Images, entry: DatasetEntry, split: str) -> None:
         return
 
 
+def check_count(images: Images, entry: DatasetEntry, split: str) -> Images:
+    """Return the set if it is the whole split, neither less nor more.
+
+    Where images bear their number (`id_pattern`), a copy of some of them is as good.
+
+    Args:
+        images: as a reader gave it.
+        entry: the data set that it should be.
+        split: "test" or "train".
+
+    Raises:
+        BenchError: it has another number of images.
+    """
+    expected, found = entry.count(split), len(images)
+    if found == expected or (split == "test" and entry.id_pattern is not None):
+        return images
+    few = "a file is missing or cut off" if found < expected else "some are there twice"
+    raise BenchError(
+        f"expected the {expected} {split} images of {entry.title}, got {found}, in "
+        f"{images.source}; {few}: give the whole split, once"
+    )
+
+
+def check_labels_of(images: Images, entry: DatasetEntry, split: str, registry_dir: Path) -> None:
+    """Hold the labels of the ids that the entry lists to their fingerprint.
+
+    Args:
+        images: the set; lists of which it lacks an image are left out.
+        entry: the data set that it should be.
+        split: "test" or "train".
+        registry_dir: where the lists are.
+
+    Raises:
+        BenchError: other labels, or a list that can't be read.
+    """
+    for file, expected in entry.fingerprints.labels_of.items() if split == "test" else ():
+        try:
+            words = (registry_dir / file).read_text(encoding="ascii").split()
+            ids = np.array([int(word) for word in words], dtype=np.int64)
+        except (OSError, ValueError, OverflowError) as error:
+            raise BenchError(f"expected ids, got {error}, in {file}; restore it") from None
+        positions = np.searchsorted(images.ids, ids).clip(max=len(images) - 1)
+        if not (images.ids[positions] == ids).all():
+            continue
+        found = labels_fingerprint(images.labels[positions])
+        if found != expected:
+            raise BenchError(
+                f"expected the labels of {entry.title} for the ids of {file} (fingerprint "
+                f"{expected[:12]}), got others ({found[:12]}), in {images.source}; name the class "
+                "folders after their classes, and keep each image in its own"
+            )
+
+
 def _check_all_labels(images: Images, entry: DatasetEntry, split: str) -> None:
-    expected = entry.fingerprints.labels
-    if expected is None or split != "test" or len(images) != entry.test_count:
+    known = entry.fingerprints
+    expected = known.labels if split == "test" else known.train_labels
+    if expected is None or len(images) != entry.count(split):
         return
     found = labels_fingerprint(images.labels)
     if found != expected:
         raise BenchError(
-            f"expected the labels of {entry.title} (fingerprint {expected[:12]}), got others "
-            f"({found[:12]}), in {images.source}; check that classes are in their official order"
+            f"expected the {split} labels of {entry.title} (fingerprint {expected[:12]}), got "
+            f"others ({found[:12]}), in {images.source}; check that classes and images are in "
+            "their official order"
         )
 
 

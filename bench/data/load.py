@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
 from bench.data import embedded, samples
 from bench.data.base import Images
-from bench.data.check import check_fingerprint, check_images
-from bench.data.formats import cifar, folder, idx, imagenet_tar, parquet, svhn
+from bench.data.check import check_count, check_fingerprint, check_images, check_labels_of
 from bench.data.formats.folders import one_line
 from bench.data.hub import hub, hub_cache
+from bench.data.layouts import layouts_of
 from bench.entries.dataset import DatasetEntry
 from bench.errors import BenchError, unknown_name
 
@@ -18,26 +18,6 @@ SOURCES = ("hub", "embedded", "samples")
 """What --data takes."""
 
 Split = Literal["test", "train"]
-
-
-class Layout(Protocol):
-    """A module that reads one on-disk format."""
-
-    def expects(self, entry: DatasetEntry, split: str) -> str:
-        """Return in words what the format looks for."""
-
-    def read(self, folder: Path, entry: DatasetEntry, split: str) -> Images | None:
-        """Return the split, or None if there is nothing of this format."""
-
-
-LAYOUTS: dict[str, Layout] = {
-    "idx": idx,
-    "cifar": cifar,
-    "svhn": svhn,
-    "folder": folder,
-    "parquet": parquet,
-    "imagenet-tar": imagenet_tar,
-}
 
 
 def load_images(
@@ -75,9 +55,15 @@ def load_images(
             f"expected one of --data and --data-dir, got --data {data} and --data-dir {data_dir}; "
             "leave one out"
         )
+    if entry.like is not None and split == "train":
+        raise BenchError(
+            f"expected a data set with a training split, got {entry.name}, which has test images "
+            f"only; train on {entry.like}"
+        )
     images = _open(entry, split, data, data_dir, registry_dir, offline)
     images = check_images(images, entry)
     check_fingerprint(images, entry, split)
+    check_labels_of(images, entry, split, registry_dir)
     return images
 
 
@@ -90,7 +76,7 @@ def _open(
     offline: bool,
 ) -> Images:
     if data_dir is not None:
-        return from_path(data_dir.expanduser(), entry, split)
+        return check_count(from_path(data_dir.expanduser(), entry, split), entry, split)
     if data in ("embedded", "samples") and split != "test":
         raise BenchError(
             f"expected a source with the {split} split of {entry.name}, got --data {data}, which "
@@ -101,12 +87,17 @@ def _open(
     if data == "embedded":
         return _embedded(registry_dir, entry)
     if data is None:
-        cached = hub_cache.read_cached(entry, split)
+        cached = hub_cache.read_cached(entry, split) if entry.hub is not None else None
         if cached is not None:
-            return cached
+            return check_count(cached, entry, split)
         if entry.embedded is not None and split == "test":
             return _embedded(registry_dir, entry)
-    return hub.read(entry, split, offline=offline)
+    if entry.hub is None:
+        raise BenchError(
+            f"expected a local copy of {entry.title}, which is not on the hub, got none; download "
+            f"it from {entry.homepage} and give its folder with --data-dir"
+        )
+    return check_count(hub.read(entry, split, offline=offline), entry, split)
 
 
 def _embedded(registry_dir: Path, entry: DatasetEntry) -> Images:
@@ -134,7 +125,7 @@ def from_path(path: Path, entry: DatasetEntry, split: str) -> Images:
         raise BenchError(
             f"expected a folder with {entry.title}, found nothing at {path}; check --data-dir"
         )
-    layouts = [LAYOUTS[name] for name in entry.layouts]
+    layouts = layouts_of(entry)
     try:
         for layout in layouts:
             images = layout.read(path, entry, split)

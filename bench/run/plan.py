@@ -24,6 +24,7 @@ from bench.measure.block import block_samples
 from bench.measure.job import Job
 from bench.measure.memory import in_parts
 from bench.models.load import LoadedModel, check, load
+from bench.models.probes import check_model
 from bench.results.store import CODE, IDENTITY, Store
 from bench.run.batch_size import automatic_batch
 from bench.run.machine import keep_freed_memory
@@ -151,6 +152,14 @@ def _plan(request: Request, whole_split: bool) -> Plan:
         batch_size=1,
     )
     _probe(job, ids, loaded.input_shape)
+    check_model(
+        loaded.module,
+        loaded.input_shape,
+        loaded.classes,
+        device,
+        name=entry.name,
+        gradients=bool(attacks),
+    )
     known = describe(protocol, dataset, loaded, job, data, ids, reasons)
     place = Store(result_path(folder, protocol.name, dataset.name, known["model"], bool(reasons)))
     identity = {key: known[key] for key in (*IDENTITY, *CODE)}

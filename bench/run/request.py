@@ -9,7 +9,6 @@ from pathlib import Path
 import torch
 
 from bench.data.base import Images, positions_of
-from bench.entries import registry
 from bench.entries.dataset import DatasetEntry
 from bench.entries.model import ModelEntry
 from bench.entries.protocol import Protocol
@@ -42,26 +41,11 @@ def model_entry(request: Request) -> ModelEntry:
     """Return the request's entry; a timm name without an entry gets timm's full tag.
 
     Raises:
-        BenchError: unknown model, or another data set than the entry's.
+        BenchError: unknown model, or a data set that is not like the entry's.
     """
-    try:
-        entry = registry.model(request.model)
-    except BenchError as unknown:
-        if request.model.endswith(".toml"):
-            raise
-        from bench.models.timm_source import known_tag
+    from bench.models.choose import choose_model
 
-        try:
-            return registry.timm_entry(known_tag(request.model))
-        except BenchError:
-            raise unknown from None
-    if request.dataset is not None and request.dataset != entry.dataset:
-        registry.dataset(request.dataset)
-        raise BenchError(
-            f"expected --dataset {entry.dataset} for model {entry.name!r}, got "
-            f"{request.dataset}; leave it out, or name a model of that data set"
-        )
-    return entry
+    return choose_model(request.model, request.dataset)
 
 
 def choose_attacks(names: Sequence[str], protocol: Protocol) -> tuple[str, ...]:

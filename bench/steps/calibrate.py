@@ -9,6 +9,7 @@ that is resumed must use the one that it began with: keep `StepChoice.describe()
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import time
 from collections.abc import Iterable, Iterator
@@ -145,12 +146,19 @@ def _allowed(model: nn.Module, images: Tensor, labels: Tensor) -> Iterator[list[
         return
     try:
         judge = _Judge(model, images, labels)
-    except (RuntimeError, TypeError):  # a model or a device that knows no float64
+    except Exception:  # a model or a device that knows no float64, or can't be copied
         return
     for question in questions:
-        accepted = [change for change in question if judge.accepts(StepChoice(**change))]
+        accepted = [change for change in question if _works(judge, StepChoice(**change))]
         if accepted:
             yield accepted
+
+
+def _works(judge: _Judge, choice: StepChoice) -> bool:
+    """Return whether a choice is as accurate as the plain model; one that can't run is not."""
+    with contextlib.suppress(Exception):  # TorchScript, autocast: not every model bears changes
+        return judge.accepts(choice)
+    return False
 
 
 def _fastest(
@@ -166,9 +174,14 @@ def _fastest(
     The choices take turns, and what counts is how much less time than the first each took in the
     same turn, in the median: a machine that slows down for a while slows all of them.
     """
-    steps = {choice: prepare(model, choice, images) for choice in choices}
-    for step in steps.values():  # warm-up
-        _timed(step, images, labels)
+    first_choice, *others = choices
+    steps = {first_choice: prepare(model, first_choice, images)}
+    _timed(steps[first_choice], images, labels)  # warm-up
+    for choice in others:
+        with contextlib.suppress(Exception):  # what raises is not chosen
+            step = prepare(model, choice, images)
+            _timed(step, images, labels)
+            steps[choice] = step
     times: dict[StepChoice, list[float]] = {choice: [] for choice in steps}
     spent = 0.0
     first = times[next(iter(times))]

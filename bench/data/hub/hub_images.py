@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from bench.data.base import Images, Int64Array, UInt8Image
+from bench.data.formats.class_names import class_order
 from bench.data.formats.numbering import sample_ids
-from bench.data.formats.shards import integer_labels, pick
+from bench.data.formats.shards import in_order, integer_labels, pick
 from bench.data.pixels import to_pixels
 from bench.entries.dataset import DatasetEntry
 
@@ -64,10 +65,12 @@ def from_dataset(dataset: Any, entry: DatasetEntry, split: str, source: str) -> 
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    hub = entry.hub
-    image = pick(dataset.column_names, (hub.image_column, "image", "img"), source)
-    label = pick(dataset.column_names, (hub.label_column, "label"), source)
+    image, label = (pick(dataset.column_names, names, source) for names in entry.columns)
     labels = integer_labels(dataset.data.column(label), label, source)
+    names_of_labels = getattr(dataset.features[label], "names", None) or []
+    order_of_labels = class_order(names_of_labels, entry, source)
+    if order_of_labels is not None:
+        labels = in_order(labels, order_of_labels, source)
     column = dataset.data.column(image)
     names: list[str | None] = [None] * len(labels)
     if pa.types.is_struct(column.type) and column.type.get_field_index("path") >= 0:
