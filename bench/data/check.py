@@ -11,7 +11,7 @@ import numpy as np
 
 from bench.data.arrays import ArrayImages
 from bench.data.base import Images, Int64Array, UInt8Image, fingerprint
-from bench.data.decode import size_in_words
+from bench.data.decode import wrong_size
 from bench.entries.dataset import DatasetEntry
 from bench.errors import BenchError
 
@@ -39,7 +39,7 @@ class SizedImages(Images):
         """
         pixels = self.inner.decode(position)
         if pixels.shape != self.shape:
-            raise _wrong_size(self.shape, pixels.shape, self.where(position))
+            raise wrong_size(self.shape, pixels.shape, self.where(position))
         return pixels
 
     def where(self, position: int) -> str:
@@ -67,7 +67,7 @@ def check_images(images: Images, entry: DatasetEntry) -> Images:
     shape = (entry.size, entry.size) + ((3,) if entry.channels == 3 else ())
     if isinstance(images, ArrayImages):
         if images.pixels.shape[1:] != shape:
-            raise _wrong_size(shape, images.pixels.shape[1:], images.source)
+            raise wrong_size(shape, images.pixels.shape[1:], images.source)
         return images
     sized = SizedImages(images.ids, images.labels, images.source, images, shape)
     sized.decode(0)
@@ -83,13 +83,6 @@ def _check_labels(images: Images, entry: DatasetEntry) -> None:
             f"got {int(images.labels[first])}, in {images.where(first)} "
             f"({len(outside)} such images); is this {entry.title}?"
         )
-
-
-def _wrong_size(expected: tuple[int, ...], found: tuple[int, ...], where: str) -> BenchError:
-    return BenchError(
-        f"expected {size_in_words(expected)} images, got {size_in_words(found)}, in {where}; "
-        "give the data set in its original size"
-    )
 
 
 def check_fingerprint(images: Images, entry: DatasetEntry, split: str) -> None:
@@ -120,8 +113,8 @@ def check_fingerprint(images: Images, entry: DatasetEntry, split: str) -> None:
         return
 
 
-def check_count(images: Images, entry: DatasetEntry, split: str) -> Images:
-    """Return the set if it is the whole split, neither less nor more.
+def check_count(images: Images, entry: DatasetEntry, split: str) -> None:
+    """Raise BenchError unless a set is the whole split, neither less nor more.
 
     Where images bear their number (`id_pattern`), a copy of some of them is as good.
 
@@ -135,7 +128,7 @@ def check_count(images: Images, entry: DatasetEntry, split: str) -> Images:
     """
     expected, found = entry.count(split), len(images)
     if found == expected or (split == "test" and entry.id_pattern is not None):
-        return images
+        return
     few = "a file is missing or cut off" if found < expected else "some are there twice"
     raise BenchError(
         f"expected the {expected} {split} images of {entry.title}, got {found}, in "

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     import PIL.Image
 
 
-FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "BMP", "PPM", "TIFF", "GIF")
-"""What images come in, by Pillow's names (MPO: a JPEG with a second picture behind it)."""
+Shape = tuple[int, ...]
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "PPM", "TIFF", "GIF")
+"""What images come in, by Pillow's names."""
 MOST_PIXELS = 2**26
 """Of one image: 8192 x 8192, five times the largest of ImageNet's."""
 MOST_BYTES = 2**28
@@ -28,7 +29,7 @@ _EXACT = ("1", "L", "P", "RGB")
 _WITH_ALPHA = ("LA", "PA", "RGBA")
 
 
-def decode_image(data: bytes, name: str, *, rgb: bool, side: int | None = None) -> UInt8Image:
+def decode_image(data: bytes, name: str, *, rgb: bool, shape: Shape | None = None) -> UInt8Image:
     """Return the pixels of an encoded image (PNG, JPEG, ...).
 
     Nothing is rounded: images of more than 8 bits a value, and those that are partly transparent,
@@ -39,7 +40,7 @@ def decode_image(data: bytes, name: str, *, rgb: bool, side: int | None = None) 
         name: what to call the image in an error.
         rgb: convert whatever is stored to RGB, as ImageNet pipelines do (CMYK too); False: gray
             stays gray.
-        side: both sides of the image in pixels; None: any size up to `MOST_PIXELS`.
+        shape: what the image must be, (H, W) or (H, W, 3); None: any up to `MOST_PIXELS`.
 
     Returns:
         (H, W) uint8 for gray, (H, W, 3) uint8 for RGB.
@@ -62,7 +63,7 @@ def decode_image(data: bytes, name: str, *, rgb: bool, side: int | None = None) 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of large images: they are refused by their size
             with PIL.Image.open(io.BytesIO(data), formats=FORMATS) as image:
-                _check_size(image.size, side, name)
+                _check_size(image, shape, rgb, name)
                 _check_exact(image, data, rgb, name)
                 image.load()
                 _check_opaque(image, name)
@@ -77,13 +78,11 @@ def decode_image(data: bytes, name: str, *, rgb: bool, side: int | None = None) 
         ) from None
 
 
-def _check_size(size: tuple[int, int], side: int | None, name: str) -> None:
-    width, height = size
-    if side is not None and size != (side, side):
-        raise BenchError(
-            f"expected {side} x {side} images, got {height} x {width}, in {name}; "
-            "give the data set in its original size"
-        )
+def _check_size(image: PIL.Image.Image, shape: Shape | None, rgb: bool, name: str) -> None:
+    width, height = image.size
+    if shape is not None and (height, width) != shape[:2]:
+        gray = image.mode in ("1", "L") and not rgb
+        raise wrong_size(shape, (height, width) if gray else (height, width, 3), name)
     if width * height > MOST_PIXELS:
         raise BenchError(
             f"expected at most {MOST_PIXELS} pixels, got {height} x {width}, in {name}; replace "
@@ -133,6 +132,14 @@ def _check_opaque(image: PIL.Image.Image, name: str) -> None:
             f"expected an opaque image, got one with transparent pixels, in {name}; "
             "it would lose them: give the data set as it was published"
         )
+
+
+def wrong_size(expected: Shape, found: Shape, where: str) -> BenchError:
+    """Return the error for an image of another size or kind, (H, W) or (H, W, 3) each."""
+    return BenchError(
+        f"expected {size_in_words(expected)} images, got {size_in_words(found)}, in {where}; "
+        "give the data set in its original size"
+    )
 
 
 def size_in_words(shape: tuple[int, ...]) -> str:

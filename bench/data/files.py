@@ -17,7 +17,7 @@ class FileImages(Images):
     Attributes:
         files: (N,) paths.
         rgb: convert every image to RGB.
-        side: both sides of every image in pixels; None: any size.
+        shape: what every image must be, (H, W) or (H, W, 3); None: any.
     """
 
     ids: Int64Array
@@ -25,7 +25,7 @@ class FileImages(Images):
     source: str
     files: tuple[Path, ...]
     rgb: bool
-    side: int | None = None
+    shape: tuple[int, ...] | None = None
 
     def decode(self, position: int) -> UInt8Image:
         """Return the image, (H, W) or (H, W, 3) uint8. Raises BenchError if it is broken."""
@@ -37,7 +37,7 @@ class FileImages(Images):
             raise BenchError(
                 f"expected a readable image, got {error.strerror}, in {path}; check the file"
             ) from None
-        return decode_image(data, str(path), rgb=self.rgb, side=self.side)
+        return decode_image(data, str(path), rgb=self.rgb, shape=self.shape)
 
     def where(self, position: int) -> str:
         """Return the path of the image."""

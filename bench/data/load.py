@@ -60,8 +60,10 @@ def load_images(
             f"expected a data set with a training split, got {entry.name}, which has test images "
             f"only; train on {entry.like}"
         )
-    images = _open(entry, split, data, data_dir, registry_dir, offline)
+    images, whole = _open(entry, split, data, data_dir, registry_dir, offline)
     images = check_images(images, entry)
+    if whole:
+        check_count(images, entry, split)
     check_fingerprint(images, entry, split)
     check_labels_of(images, entry, split, registry_dir)
     return images
@@ -74,30 +76,31 @@ def _open(
     data_dir: Path | None,
     registry_dir: Path,
     offline: bool,
-) -> Images:
+) -> tuple[Images, bool]:
+    """Return the images, and whether they must be the whole split."""
     if data_dir is not None:
-        return check_count(from_path(data_dir.expanduser(), entry, split), entry, split)
+        return from_path(data_dir.expanduser(), entry, split), True
     if data in ("embedded", "samples") and split != "test":
         raise BenchError(
             f"expected a source with the {split} split of {entry.name}, got --data {data}, which "
             "holds test images only; give --data-dir, or --data hub"
         )
     if data == "samples":
-        return samples.read(entry)
+        return samples.read(entry), False
     if data == "embedded":
-        return _embedded(registry_dir, entry)
+        return _embedded(registry_dir, entry), False
     if data is None:
         cached = hub_cache.read_cached(entry, split) if entry.hub is not None else None
         if cached is not None:
-            return check_count(cached, entry, split)
+            return cached, True
         if entry.embedded is not None and split == "test":
-            return _embedded(registry_dir, entry)
+            return _embedded(registry_dir, entry), False
     if entry.hub is None:
         raise BenchError(
             f"expected a local copy of {entry.title}, which is not on the hub, got none; download "
             f"it from {entry.homepage} and give its folder with --data-dir"
         )
-    return check_count(hub.read(entry, split, offline=offline), entry, split)
+    return hub.read(entry, split, offline=offline), True
 
 
 def _embedded(registry_dir: Path, entry: DatasetEntry) -> Images:

@@ -30,7 +30,6 @@ def to_pixels(cell: Any, entry: DatasetEntry, where: str) -> UInt8Image:
     Raises:
         BenchError: the cell is none of these, or its bytes do not decode.
     """
-    side = None if entry.transform else entry.size
     shape = (entry.size, entry.size) + ((3,) if entry.channels == 3 else ())
     if isinstance(cell, bytearray | memoryview):
         cell = bytes(cell)
@@ -41,12 +40,16 @@ def to_pixels(cell: Any, entry: DatasetEntry, where: str) -> UInt8Image:
                 f"expected image bytes, got a path or nothing, in {where}; "
                 "save the data set with its images embedded"
             )
-        return decode_image(cell, where, rgb=entry.transform, side=side)
+        return decode_image(
+            cell, where, rgb=entry.transform, shape=None if entry.transform else shape
+        )
     if isinstance(cell, bytes):
         # a PNG file can have as many bytes as raw pixels would
         if len(cell) == np.prod(shape) and not cell.startswith(_ENCODED) and not entry.transform:
             return np.frombuffer(cell, dtype=np.uint8).reshape(shape)
-        return decode_image(cell, where, rgb=entry.transform, side=side)
+        return decode_image(
+            cell, where, rgb=entry.transform, shape=None if entry.transform else shape
+        )
     return _from_lists(cell, shape, where)
 
 

@@ -135,6 +135,11 @@ class DatasetEntry(Frozen):
         return self.test_count if split == "test" else self.train_count
 
     @property
+    def shape(self) -> tuple[int, ...]:
+        """What a stored image is, (H, W) for gray or (H, W, 3)."""
+        return (self.size, self.size) + ((3,) if self.channels == 3 else ())
+
+    @property
     def columns(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Names that the columns of images and labels may have, the likeliest first."""
         images, labels = ("image", "img"), ("label",)

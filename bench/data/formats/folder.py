@@ -107,5 +107,5 @@ def _read(place: Path, classes: dict[Path, int], entry: DatasetEntry, split: str
         source=f"folder {place}",
         files=tuple(files[position] for position in order),
         rgb=entry.transform or entry.channels == 3,
-        side=None if entry.transform else entry.size,
+        shape=None if entry.transform else entry.shape,
     )
