@@ -153,7 +153,7 @@ def _more_than_rounding(
     found = batch.difference(other)
     if _beyond(found, NEAR) is None:
         return None
-    wide = _in_float64(module, images, other.gradient is not None, how)
+    wide = _in_float64(module, images, (batch, other), how)
     if wide is not None:
         return _beyond(wide, WIDE)
     return _beyond(found, (max(GROSS[0], batch.resolution), GROSS[1]))
@@ -169,7 +169,7 @@ def _beyond(found: tuple[float, float], allowed: tuple[float, float]) -> tuple[s
 def _in_float64(
     module: nn.Module,
     images: Tensor,
-    gradients: bool,
+    runs: tuple[Called, Called],
     how: Callable[[nn.Module, Tensor, bool], Called],
 ) -> tuple[float, float] | None:
     """Return the differences that a copy in float64 shows; None if there can be none.
@@ -179,8 +179,8 @@ def _in_float64(
     """
     try:
         wide = copy.deepcopy(module).double().eval().requires_grad_(False)
-        batch = call(wide, images.double(), gradients)
-        other = how(wide, images.double(), gradients)
+        batch = call(wide, images.double(), runs[0].gradient is not None)
+        other = how(wide, images.double(), runs[1].gradient is not None)
     except Exception:  # float32 written into the model's code, or too little memory
         return None
     if not batch.in_float64:
