@@ -28,9 +28,11 @@ ENTRIES = [
     (ROOT / "protocols/caro2024.toml", Protocol),
 ]
 VALUES = [
-    "[" * 3000, "{a=" * 3000, "9" * 5000, "-" + "9" * 400, "1e999", "nan", "inf", "''", '"\\u001b[31m"',
+    "[" * 3000, "{a=" * 3000, "9" * 5000, "-" + "9" * 400, "1e999", "nan", "inf",
+    "''", '"\\u001b[31m"',
     "1979-05-27T07:32:00Z", "[]", "{}", "[[1],[2]]", "true", "0x" + "f" * 4000, "0.1", "-1",
-    '"' + "x" * 5000 + '"', '"../../etc/passwd"', '"/dev/zero"', '"\\u202e"', '"(((((("', "'''\n'''",
+    '"' + "x" * 5000 + '"', '"../../etc/passwd"', '"/dev/zero"', '"\\u202e"', '"(((((("',
+    "'''\n'''",
     "99999999999999999999", '"a:b:c"', ".".join("a" * 500) + " = 1",
 ]  # fmt: skip
 JUNK = [
@@ -116,7 +118,8 @@ def changed_metadata(rng: random.Random) -> bytes:
     text = json.dumps({"seed": 3, "train_count": 60000})
     odd = [
         "[" * rng.randint(1, 30_000), "[1]", "7", '"x"', "null", "{}", '{"seed": [1]}', "9" * 5000,
-        '{"seed": 1e400}', '{"seed": NaN}', changed_bytes(text.encode(), rng).decode("utf-8", "replace"),
+        '{"seed": 1e400}', '{"seed": NaN}',
+        changed_bytes(text.encode(), rng).decode("utf-8", "replace"),
     ]  # fmt: skip
     return save(STATE, metadata={"bench": rng.choice(odd), "format": rng.choice(odd)})
 

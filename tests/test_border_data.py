@@ -263,6 +263,8 @@ def palette(**options):
     return saved(PIL.Image.fromarray(NOISE).convert("P"), **options)
 
 
+SEEN = int(np.asarray(PIL.Image.fromarray(NOISE).convert("P"))[0, 0])
+
 ROUNDED = {
     "16-bit gray PNG": saved(PIL.Image.fromarray(GRAY16)),
     "16-bit RGB PNG": png(8, 8, 16, 2, b"".join(b"\0" + bytes(48) for _ in range(8))),
@@ -274,7 +276,7 @@ ROUNDED = {
     "16-bit PPM": b"P6 8 8 65535\n" + np.repeat(GRAY16, 3).astype(">u2").tobytes(),
     "holes": saved(PIL.Image.fromarray(HOLES)),
     "gray with holes": saved(PIL.Image.fromarray(HOLES).convert("LA")),
-    "palette with a hole": palette(transparency=int(np.asarray(PIL.Image.fromarray(NOISE).convert("P"))[0, 0])),
+    "palette with a hole": palette(transparency=SEEN),
     "two pictures": saved(
         PIL.Image.fromarray(NOISE), "TIFF", save_all=True,
         append_images=[PIL.Image.fromarray(NOISE[::-1])],

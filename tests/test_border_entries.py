@@ -17,7 +17,7 @@ from bench.entries import registry
 from bench.entries.dataset import DatasetEntry
 from bench.entries.model import ModelEntry
 from bench.entries.read import read_entry
-from bench.errors import BenchError, BenchWarning, printable, unknown_name
+from bench.errors import BenchError, printable, unknown_name
 from bench.files import cannot_write, ensure_writable, write_bytes
 from bench.models.choose import choose_model, find_model
 
@@ -82,9 +82,10 @@ def test_a_bad_entry_is_named_and_the_others_are_listed(
     folder = copied(tmp_path / "registry")
     (folder / kind / "bad.toml").write_text("name = " + "[" * 5000)
     monkeypatch.setenv("BENCH_REGISTRY", str(folder))
-    with pytest.warns(BenchWarning, match=r"bad\.toml: .*nested too deep.*left out"):
-        assert call(["list", kind]) == 0
-    out, _ = capsys.readouterr()
+    assert call(["list", kind]) == 0
+    out, err = capsys.readouterr()
+    (line,) = err.splitlines()
+    assert "bad.toml: expected TOML, found brackets nested too deep (left out" in line
     assert {"models": MODEL, "datasets": "cifar100", "protocols": "caro2024"}[kind] in out
 
 
@@ -186,6 +187,8 @@ def test_wrong_likes_are_one_line(other: Path, kind: str) -> None:
 def test_every_old_name_of_timms_is_resolved_or_refused() -> None:
     import timm
 
+    from bench.models.timm_source import known_tag
+
     old = timm.models.get_deprecated_models()
     assert len(old) > 200
     for name, now in old.items():
@@ -193,13 +196,15 @@ def test_every_old_name_of_timms_is_resolved_or_refused() -> None:
             with pytest.raises(BenchError, match="has removed"):
                 find_model(name)
             continue
+        if "." in now and now not in timm.list_pretrained():  # timm misspells some of them
+            with pytest.raises(BenchError, match=r"unknown tag .*timm \S+ has \w"):
+                find_model(name)
+            continue
         tag = find_model(name).tag
         assert tag is not None
         assert tag.split(".")[0] == now.split(".")[0]
         assert "." not in now or tag == now
         with pytest.raises(BenchError, match=f"old name of .*type {now}"):
-            from bench.models.timm_source import known_tag
-
             known_tag(f"{name}.some_tag")
 
 
@@ -221,10 +226,8 @@ def test_the_transform_is_timms_test_unless_a_size_is_pinned() -> None:
     from bench.models.timm_source import data_config
 
     differ = 0
-    for tag in timm.list_pretrained("*_in1k")[::23] + [
-        "convnext_tiny.fb_in1k",
-        "resnet50d.ra2_in1k",
-    ]:
+    chosen = timm.list_pretrained("*_in1k")[::23]
+    for tag in [*chosen, "convnext_tiny.fb_in1k", "resnet50d.ra2_in1k"]:
         cfg = timm.get_pretrained_cfg(tag).to_dict()
         theirs = timm.data.resolve_data_config({}, pretrained_cfg=cfg, use_test_size=True)
         trained = timm.data.resolve_data_config({}, pretrained_cfg=cfg)

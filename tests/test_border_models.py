@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import warnings
 from collections.abc import Callable
@@ -83,6 +84,9 @@ class Jitters(torch.autograd.Function):
         return gradient + 1e-3 * torch.randn_like(gradient) * gradient.norm()
 
 
+SEEDS = itertools.count()
+
+
 def trains_batchnorm() -> nn.Module:
     made = quirk()
     made.norm.train()
@@ -96,7 +100,9 @@ RANDOM = {
     "tiny noise": lambda: quirk(after=lambda y, _: y + 1e-6 * torch.randn_like(y)),
     "NumPy's noise": lambda: quirk(lambda x, _: x * float(np.random.uniform(0.99, 1))),  # noqa: NPY002
     "Python's choice": lambda: quirk(lambda x, _: x.roll(random.randrange(5), 3)),
-    "own generator": lambda: quirk(lambda x, _: x + 0.01 * float(np.random.default_rng().random())),
+    "own generator": lambda: quirk(
+        lambda x, _: x + torch.rand(x.shape, generator=torch.Generator().manual_seed(next(SEEDS)))
+    ),
     "random gradient": lambda: quirk(lambda x, _: Jitters.apply(x)),
     "a count of calls": lambda: quirk(after=lambda y, net: y + 0.01 * net.calls),
     "a swapped head": lambda: quirk(after=lambda y, net: y if net.calls % 3 else y.flip(1)),

@@ -37,8 +37,8 @@ WIDE = (1e-9, 1e-6)
 """The same in float64: more than this is no rounding."""
 GROSS = (3e-2, 1.0)
 """The same in float32 for models that can't be run in float64."""
-REPEATS = 8
-"""So often a model that draws random numbers must give the same before it is believed."""
+REPEATS = {False: 2, True: 8}
+"""So often must a model give the same again, if it draws random numbers or not."""
 
 
 def check_model(
@@ -108,7 +108,7 @@ def _check(
     drawn = not all(map(same, states, _random_states(images.device)))
     _warn_of_probabilities(first.logits, name)
     single = run(call_singly)
-    for _ in range(REPEATS if drawn else 1):
+    for _ in range(REPEATS[drawn]):
         _must_repeat(first, run(call), drawn, name)
     found = _more_than_rounding(first, run(call, False), module, images, call)
     if found is not None:

@@ -13,6 +13,10 @@ _NUMBERED = re.compile(r"^[0-9]+[\s._-]+(?=\D)")
 """A number that some put before a name, to sort by ("001.tench"); the name counts."""
 
 
+Index = Callable[[str], int | None]
+"""Name -> class index, or None."""
+
+
 def class_indices(names: Sequence[str], entry: DatasetEntry) -> list[int] | None:
     """Return the class index of each name, or None if the names are not of one kind that is known.
 
@@ -25,14 +29,24 @@ def class_indices(names: Sequence[str], entry: DatasetEntry) -> list[int] | None
         names: what the classes are called, each once.
         entry: the data set.
     """
-    for index in (_spelt(entry, False), _spelt(entry, True), _by_first_word(entry), _number(entry)):
+    for index in _kinds(entry):
         found = [index(name) for name in names]
         if found and None not in found:
             return [i for i in found if i is not None]
     return None
 
 
-def _spelt(entry: DatasetEntry, numbered: bool) -> Callable[[str], int | None]:
+def each_index(names: Sequence[str], entry: DatasetEntry) -> list[int | None]:
+    """Return the class index of each name by itself, of whatever kind; None where it is unknown."""
+    kinds = _kinds(entry)
+    return [next((i for kind in kinds if (i := kind(name)) is not None), None) for name in names]
+
+
+def _kinds(entry: DatasetEntry) -> tuple[Index, ...]:
+    return (_spelt(entry, False), _spelt(entry, True), _by_first_word(entry), _number(entry))
+
+
+def _spelt(entry: DatasetEntry, numbered: bool) -> Index:
     """Return how to look a name up among class folders and class names, in any spelling."""
     known: dict[str, int | None] = {}
     for names in (entry.class_folders or (), entry.classes):
@@ -49,12 +63,12 @@ def _spelt(entry: DatasetEntry, numbered: bool) -> Callable[[str], int | None]:
     return index
 
 
-def _by_first_word(entry: DatasetEntry) -> Callable[[str], int | None]:
+def _by_first_word(entry: DatasetEntry) -> Index:
     known = {plain(name): index for index, name in enumerate(entry.class_folders or ())}
     return lambda name: known.get(plain(re.split(r"[\s._-]", name.strip())[0]))
 
 
-def _number(entry: DatasetEntry) -> Callable[[str], int | None]:
+def _number(entry: DatasetEntry) -> Index:
     def index(name: str) -> int | None:
         short = len(name) <= 9 and name.isascii() and name.isdigit()
         return int(name) if short and int(name) < len(entry.classes) else None
@@ -76,8 +90,8 @@ def class_order(names: Sequence[str], entry: DatasetEntry, where: object) -> lis
     Raises:
         BenchError: some names are those of other classes, and not all are known.
     """
-    found = [class_indices([name], entry) for name in names]
-    known = {label: index[0] for label, index in enumerate(found) if index is not None}
+    found = each_index(names, entry)
+    known = {label: index for label, index in enumerate(found) if index is not None}
     if all(label == index for label, index in known.items()):
         return None
     if len(known) < len(names) or len(set(known.values())) < len(names):

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.data.files import FileImages
-from bench.data.formats.class_names import class_indices
+from bench.data.formats.class_names import class_indices, each_index
 from bench.data.formats.folders import candidates
 from bench.data.formats.numbering import sample_ids
 from bench.entries.dataset import DatasetEntry
@@ -67,7 +67,8 @@ def _indices(
     indices = class_indices(names, entry)
     known = entry.class_folders or entry.classes
     if indices is None:
-        unknown = [name for name in names if class_indices([name], entry) is None]
+        each = each_index(names, entry)
+        unknown = [name for name, index in zip(names, each, strict=True) if index is None]
         if not strict and len(unknown) == len(names):
             return None
         count = len(entry.classes)
