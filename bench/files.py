@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import uuid
 from collections.abc import Iterator
@@ -63,9 +64,18 @@ def ensure_writable(folder: Path) -> None:
         raise cannot_write(folder, error) from error
 
 
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
 def cannot_write(path: Path | str, error: OSError) -> BenchError:
-    """Return the error for a place that the disk does not let us write to."""
+    """Return the one line for a place that can't be written, with what helps against it."""
+    advice = "choose another place"
+    if error.errno in _FULL:
+        advice = "free space there, or choose another place"
+    elif error.errno in _FORBIDDEN:
+        advice = "get the right to write there, or choose another place"
     return BenchError(
-        f"expected to write {path}, found: {error.strerror or error}; free space or choose "
-        "another --output. What was finished is kept: the same command goes on from there"
+        f"expected to write {path}, found: {error.strerror or error}; {advice}. What was finished "
+        "is kept: the same command goes on from there"
     )

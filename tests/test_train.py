@@ -404,7 +404,7 @@ def test_a_pickle_that_runs_code_is_refused(
 
 def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(BenchError, match=r"expected to write .*x.safetensors.*--output"):
+    with pytest.raises(BenchError, match=r"expected to write .*x.safetensors.*another place"):
         write_checkpoint(tmp_path / "file" / "x.safetensors", {}, {})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -23,6 +24,17 @@ def _check_name(text: str) -> str:
     return text
 
 
+LARGEST = 2**31 - 1
+"""Of counts, sizes and seeds: what every program and file format holds."""
+
+
+def _inside(path: str) -> str:
+    """Return a path that stays in its folder, wherever that is. Raises ValueError for others."""
+    if path.startswith(("/", "~")) or re.match(r"^[A-Za-z]:|.*\\", path) or ".." in path.split("/"):
+        raise ValueError("must be a path inside the registry, with / and without ..")
+    return path
+
+
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Name = Annotated[
     str,
@@ -30,6 +42,12 @@ Name = Annotated[
     AfterValidator(_check_name),
 ]
 Percent = Annotated[float, Field(ge=0, le=100)]
+Count = Annotated[int, Field(ge=1, le=LARGEST)]
+Side = Annotated[int, Field(ge=1, le=8192)]
+"""Side of a square image in pixels."""
+Seed = Annotated[int, Field(ge=0, le=LARGEST)]
+Inside = Annotated[str, Field(min_length=1, max_length=300), AfterValidator(_inside)]
+"""Path of a file of the registry, relative to it."""
 
 
 class Frozen(BaseModel):

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from bench.entries.fields import Frozen, Name, Percent, Sha256
+from bench.entries.fields import Count, Frozen, Inside, Name, Percent, Seed, Sha256, Side
 
 Family = Literal["fully-connected", "full-conv", "locally-connected", "local-conv"]
 ModelType = Literal["Convolutional", "Hybrid", "MLP", "ViT", "Locally connected", "Other"]
@@ -20,7 +20,7 @@ class Net(Frozen):
     """False: one hidden layer; True: three."""
     relu: bool
     """False: the net is one affine map."""
-    kernel_size: int | None = Field(default=None, ge=1)
+    kernel_size: Side | None = None
     """Odd kernel size, or the image size, of the circular series; None: the paper's net."""
 
     @model_validator(mode="after")
@@ -34,19 +34,19 @@ class Recipe(Frozen):
     """How a net is trained (Supplementary Tables 5 to 9, science.md "Training")."""
 
     learning_rate: float = Field(gt=0)
-    batch_size: int = Field(ge=1)
-    epochs: int = Field(default=40, ge=1)
+    batch_size: Count
+    epochs: Count = 40
     momentum: float = Field(default=0.9, ge=0, lt=1)
     weight_decay: float = Field(default=0.0, ge=0)
     learning_rate_drop: float = Field(default=0.3, gt=0, le=1)
     """The rate is multiplied by this every `learning_rate_drop_every` epochs."""
-    learning_rate_drop_every: int = Field(default=4, ge=1)
+    learning_rate_drop_every: Count = 4
 
 
 class Weights(Frozen):
     """Where an entry's weights are and what they must hash to."""
 
-    file: str | None = None
+    file: Inside | None = None
     """Path relative to `registry/` (safetensors)."""
     url: str | None = None
     """Public address or hub id, for whoever wants to verify."""
@@ -57,9 +57,9 @@ class Weights(Frozen):
     """Percent of the whole test split, measured by this project."""
     train_accuracy: Percent | None = None
     """Percent of the training split, likewise."""
-    epochs: int | None = None
+    epochs: Count | None = None
     """Epochs that were really run."""
-    seed: int | None = None
+    seed: Seed | None = None
     command: str | None = None
     """What trains them, if the file is not carried."""
 
@@ -67,14 +67,14 @@ class Weights(Frozen):
 class TrainingSeed(Frozen):
     """Weights of the same recipe from another training seed: the model `<name>@seed<N>`."""
 
-    seed: int = Field(ge=0)
+    seed: Seed
     sha256: Sha256
     """SHA-256 of the file."""
     test_accuracy: Percent
     """Percent of the whole test split, measured by this project."""
-    epochs: int = Field(ge=1)
+    epochs: Count
     """Epochs that were really run."""
-    file: str | None = None
+    file: Inside | None = None
     """Path relative to `registry/` (safetensors), if it is carried."""
     command: str | None = None
     """What trains it, if the file is not carried."""
@@ -115,7 +115,7 @@ class ModelEntry(Frozen):
     """Short family name for tables ("local-conv", "resnet")."""
     type: ModelType
     """Model type of Supplementary Table 2."""
-    input_size: int | None = Field(default=None, ge=1)
+    input_size: Side | None = None
     """Side of the square input; None: the data set's (or the timm configuration's)."""
     tag: str | None = None
     """source = "timm" or "checkpoint": the timm `arch.tag` (or arch) to build."""

@@ -15,15 +15,15 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from bench.entries.attacks import AnyAttack, attack_hash, digest
-from bench.entries.fields import Frozen, Name
+from bench.entries.fields import Count, Frozen, Inside, Name, Seed
 
 
 class Selection(Frozen):
     """Which samples of the test split a protocol measures on."""
 
     rule: Literal["first", "list"]
-    count: int = Field(ge=1)
-    file: str | None = None
+    count: Count
+    file: Inside | None = None
     """rule = "list": text file relative to `registry/`, one sample id a line."""
     ids: tuple[int, ...] | None = Field(default=None, repr=False)
     """Filled from `file` when the protocol is read."""
@@ -51,7 +51,7 @@ class Protocol(Frozen):
 
     name: Name
     title: str
-    seed: int = Field(ge=0)
+    seed: Seed
     metrics_version: int = Field(default=1, ge=1)
     """Of earlier files; which metrics a result has is in its own metadata."""
     primary_attack: str

@@ -9,21 +9,19 @@ from __future__ import annotations
 import fnmatch
 import os
 import re
-import tomllib
 from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from pydantic import ValidationError
 
-from bench.entries.dataset import DatasetEntry
+from bench.entries.dataset import INHERITED, DatasetEntry
 from bench.entries.fields import Frozen
 from bench.entries.model import ModelEntry
 from bench.entries.protocol import Protocol
+from bench.entries.read import entry_of, first_problem, parse, read_entry, short
 from bench.errors import BenchError, unknown_name
-
-E = TypeVar("E", ModelEntry, DatasetEntry, Protocol)
 
 _SERIES = re.compile(r"^(?P<head>.+-local-conv)-k(?P<k>[0-9]{1,3})(?P<tail>-relu)?$")
 
@@ -53,67 +51,6 @@ def registry_dir() -> Path:
         f"expected the registry in {package / '_registry'} or {package.parent / 'registry'}, "
         "found neither; reinstall frequency-bench"
     )
-
-
-# ---------------------------------------------------------------- reading one file
-
-
-def read_entry(path: Path, kind: type[E]) -> E:
-    """Read and validate one TOML file.
-
-    Args:
-        path: the file.
-        kind: the class of entry that it holds.
-
-    Raises:
-        BenchError: the file is missing, not TOML, or says something it must not; the text
-            names file, key, what was expected and what was found.
-    """
-    entry = _validated(_parse(path), path, kind)
-    if entry.name != path.stem:
-        raise BenchError(
-            f"{path}: expected name = {path.stem!r} (the file's name), found {entry.name!r}; "
-            "rename the file or the entry"
-        )
-    return entry
-
-
-def _parse(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BenchError(f"{path}: expected a readable TOML file: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BenchError(f"{path}: expected TOML, found a syntax error: {error}") from None
-
-
-def _validated(data: dict[str, Any], path: Path, kind: type[E]) -> E:
-    try:
-        return kind.model_validate_json(_to_json(data))
-    except ValidationError as error:
-        raise BenchError(_first_problem(error, path)) from None
-
-
-def _to_json(data: dict[str, Any]) -> str:
-    """TOML arrays and dates become what strict JSON validation takes (tuples from lists)."""
-    import json
-
-    return json.dumps(data, default=str)
-
-
-def _first_problem(error: ValidationError, path: Path | str) -> str:
-    problems = error.errors(include_url=False)
-    first = problems[0]
-    key = ".".join(str(part) for part in first["loc"]) or "the file"
-    found = "" if first["type"] == "missing" else f", found {_short(first['input'])}"
-    message = first["msg"].removeprefix("Value error, ")
-    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-    return f"{path}: {key}: {message[0].lower() + message[1:]}{found}{more}"
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
 
 
 # ---------------------------------------------------------------- the folders
@@ -157,8 +94,55 @@ def dataset(name: str) -> DatasetEntry:
     files = _files("datasets", registry_dir())
     if name not in files:
         raise unknown_name("dataset", name, files)
-    entry: DatasetEntry = _read(files[name], DatasetEntry)
+    return _dataset(files[name])
+
+
+@cache
+def _dataset(path: Path) -> DatasetEntry:
+    """Read a data set's entry; one that is like another has the same classes and size."""
+    raw = parse(path)
+    base_name = raw.get("like")
+    if base_name is None:
+        return read_entry(path, DatasetEntry)
+    files = _files("datasets", registry_dir())
+    if not isinstance(base_name, str) or base_name not in files or base_name == path.stem:
+        raise BenchError(f"{path}: like: expected another data set, found {short(base_name)}")
+    if "like" in parse(files[base_name]):
+        raise BenchError(
+            f"{path}: like: expected a data set of its own, found {base_name!r}, which is itself "
+            "like another; name that one"
+        )
+    base = dataset(base_name)
+    entry = entry_of({**_inherited(base, raw), **raw}, path, DatasetEntry)
+    for key in ("channels", "transform", "size", "classes"):
+        theirs = _subset(getattr(base, key), raw) if key == "classes" else getattr(base, key)
+        if getattr(entry, key) != theirs and not (key == "size" and base.transform):
+            raise BenchError(
+                f"{path}: {key}: expected those of {base_name!r}, which it is like, found others; "
+                "leave the key out"
+            )
     return entry
+
+
+def _inherited(base: DatasetEntry, raw: dict[str, Any]) -> dict[str, Any]:
+    """Return what an entry has from the one that it is like."""
+    known = base.model_dump(mode="json", include=set(INHERITED), exclude_none=True)
+    per_class = ("classes", "class_folders")
+    return {k: list(_subset(v, raw)) if k in per_class else v for k, v in known.items()}
+
+
+def _subset(values: Any, raw: dict[str, Any]) -> Any:
+    """Return the values of an entry's classes; all of them where its subset makes no sense."""
+    wanted = raw.get("class_subset")
+    indices = wanted if isinstance(wanted, list) else []
+    if not indices or not all(type(i) is int and 0 <= i < len(values) for i in indices):
+        return values
+    return tuple(values[i] for i in indices)
+
+
+def trained_on(entry: DatasetEntry) -> DatasetEntry:
+    """Return the data set whose classes the models of this one have: the one it is like, or it."""
+    return entry if entry.like is None else dataset(entry.like)
 
 
 def protocol(name: str) -> Protocol:
@@ -197,7 +181,7 @@ def earlier_hashes(protocol_name: str, dataset_name: str) -> tuple[str, ...]:
 
 @cache
 def _earlier(path: Path) -> dict[str, dict[str, list[str]]]:
-    return _parse(path) if path.exists() else {}
+    return parse(path) if path.exists() else {}
 
 
 def _read_ids(file: str | None, count: int, key: str) -> tuple[int, ...]:
@@ -294,7 +278,7 @@ def timm_entry(tag: str) -> ModelEntry:
             tag=tag,
         )
     except ValidationError as error:
-        raise BenchError(_first_problem(error, f"model {tag!r}")) from None
+        raise BenchError(first_problem(error, f"model {tag!r}")) from None
 
 
 def _seed_names() -> list[str]:
@@ -325,7 +309,8 @@ def _matching(pattern: str, dataset_name: str | None) -> Iterable[ModelEntry]:
     names = fnmatch.filter(_seed_names() if "@" in pattern else model_names(), pattern)
     found = [model(name) for name in names]
     if dataset_name is not None:
-        found = [entry for entry in found if entry.dataset == dataset_name]
+        base = trained_on(dataset(dataset_name)).name
+        found = [entry for entry in found if entry.dataset in (dataset_name, base)]
     if not found:
         where = f" of data set {dataset_name!r}" if dataset_name else ""
         raise BenchError(

@@ -11,15 +11,16 @@ import torch
 from torch import Tensor, nn
 
 from bench.entries import registry
-from bench.entries.dataset import DatasetEntry
 from bench.entries.model import ModelEntry
 from bench.errors import BenchError
 from bench.models import preprocessing, timm_source
-from bench.models.checkpoint import load_weights, read_checkpoint
+from bench.models.checkpoint import read_checkpoint
+from bench.models.choose import find_model
 from bench.models.collapse import AffineNet, collapse, is_affine
-from bench.models.factory import from_factory
+from bench.models.factory import OnClones, check_random, from_factory
 from bench.models.identity import state_dict_sha256
 from bench.models.nets import build_net
+from bench.models.weights import load_weights
 
 if TYPE_CHECKING:
     from bench.data.base import Transform
@@ -41,6 +42,27 @@ class OnUnitImages(nn.Module):
         """Map (B, C, H, W) images in [0, 1] to (B, classes) logits."""
         logits: Tensor = self.model((images - self.mean) / self.std)
         return logits
+
+
+class SomeClasses(nn.Module):
+    """A model of many classes, asked for some of them only.
+
+    Args:
+        model: images -> (B, all classes) logits.
+        subset: the classes' indices, in the order in which their logits are wanted.
+    """
+
+    subset: Tensor
+
+    def __init__(self, model: nn.Module, subset: tuple[int, ...]) -> None:
+        super().__init__()
+        self.model = model
+        self.register_buffer("subset", torch.tensor(subset), persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map (B, C, H, W) images to (B, len(subset)) logits."""
+        logits: Tensor = self.model(images)
+        return logits.index_select(1, self.subset)
 
 
 @dataclass(frozen=True)
@@ -107,7 +129,7 @@ def load_model(
     Raises:
         BenchError: unknown name, or weights that are missing, damaged or of another model.
     """
-    return load(registry.model(model), weights, torch.device(device), trust, seed=seed).module
+    return load(find_model(model), weights, torch.device(device), trust, seed=seed).module
 
 
 def load(
@@ -135,10 +157,13 @@ def load(
     check(entry, weights, trained)
     config = preprocessing.settings(entry, dataset)
     file = _file(entry, weights, trained)
+    outputs = len(registry.trained_on(dataset).classes)
     with timm_source.offline(offline):
         module = _build(
-            entry, dataset, config, hub=file is None and weights != "random", seed=seed, trust=trust
+            entry, outputs, config, hub=file is None and weights != "random", seed=seed, trust=trust
         )
+    if weights == "random" and entry.factory is not None:
+        check_random(module, entry.factory, seed, config["input_size"])
     n_params = sum(p.numel() for p in module.parameters())
     linear = entry.net is not None and not entry.net.relu
     sha256: str | None = None
@@ -163,6 +188,8 @@ def load(
     if linear and not isinstance(module, AffineNet):
         module = collapse(module.eval().requires_grad_(False), config["input_size"])
     wrapped = OnUnitImages(module, config["mean"], config["std"]) if config["mean"] else module
+    wrapped = OnClones(wrapped) if entry.factory is not None else wrapped
+    wrapped = SomeClasses(wrapped, dataset.class_subset) if dataset.class_subset else wrapped
     wrapped = wrapped.eval().requires_grad_(False).to(device)
     return LoadedModel(
         entry=entry,
@@ -186,13 +213,14 @@ def check(entry: ModelEntry, weights: str | Path, trained: Path | None = None) -
     if entry.tag is not None:
         timm_source.known_tag(entry.tag)
         if file is None and weights == "default":
-            timm_source.check_classes(entry.tag, len(registry.dataset(entry.dataset).classes))
+            classes = registry.trained_on(registry.dataset(entry.dataset)).classes
+            timm_source.check_classes(entry.tag, len(classes))
     if file is not None and not file.is_file():
         raise BenchError(f"expected a weights file, got 'No such file', in {file}; check the path")
 
 
 def _whole(value: object) -> int | None:
-    return value if isinstance(value, int) else None
+    return value if type(value) is int else None
 
 
 def _file(entry: ModelEntry, weights: str | Path, trained: Path | None) -> Path | None:
@@ -227,7 +255,7 @@ def _command(entry: ModelEntry) -> str | None:
 
 def _build(
     entry: ModelEntry,
-    dataset: DatasetEntry,
+    outputs: int,
     config: Mapping[str, Any],
     *,
     hub: bool,
@@ -237,7 +265,7 @@ def _build(
     if entry.source == "net":
         assert entry.net is not None, "validated: source net has its table"
         shape = config["input_size"]
-        return build_net(entry.net, input_shape=shape, classes=len(dataset.classes), seed=seed)
+        return build_net(entry.net, input_shape=shape, classes=outputs, seed=seed)
     if entry.source == "factory":
         assert entry.factory is not None, "validated: source factory has its key"
         return from_factory(entry.factory, trust, seed)
@@ -245,7 +273,7 @@ def _build(
     return timm_source.build(
         entry.tag,
         pretrained=hub and entry.source == "timm",
-        classes=len(dataset.classes),
+        classes=outputs,
         shape=config["input_size"],
         seed=seed,
     )

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import torch
 
 from bench.data.base import Images, positions_of
-from bench.entries import registry
 from bench.entries.dataset import DatasetEntry
 from bench.entries.model import ModelEntry
 from bench.entries.protocol import Protocol
 from bench.errors import BenchError, unknown_name
+from bench.models.choose import choose_model
 from bench.run.request import Request
 
 
@@ -19,30 +19,9 @@ def model_entry(request: Request) -> ModelEntry:
     """Return the request's entry; a timm name without an entry gets timm's full tag.
 
     Raises:
-        BenchError: unknown model, or another data set than the entry's.
+        BenchError: unknown model, or a data set that is not like the entry's.
     """
-    entry, dataset = _entry(request.what.model), request.data.dataset
-    if dataset is not None and dataset != entry.dataset:
-        registry.dataset(dataset)
-        raise BenchError(
-            f"expected --dataset {entry.dataset} for model {entry.name!r}, got "
-            f"{dataset}; leave it out, or name a model of that data set"
-        )
-    return entry
-
-
-def _entry(name: str) -> ModelEntry:
-    try:
-        return registry.model(name)
-    except BenchError as unknown:
-        if name.endswith(".toml"):
-            raise
-        from bench.models.timm_source import known_tag
-
-        try:
-            return registry.timm_entry(known_tag(name))
-        except BenchError:
-            raise unknown from None
+    return choose_model(request.what.model, request.data.dataset)
 
 
 def choose_attacks(names: Sequence[str], protocol: Protocol) -> tuple[str, ...]:

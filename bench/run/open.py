@@ -20,6 +20,7 @@ from bench.errors import BenchError
 from bench.measure.job import Job
 from bench.measure.memory import in_parts
 from bench.models.load import LoadedModel, check, load
+from bench.models.probes import check_model
 from bench.run.choose import choose_attacks, choose_device, choose_ids, model_entry
 from bench.run.machine import keep_freed_memory
 from bench.run.request import Request
@@ -99,6 +100,14 @@ def open_model(request: Request) -> Opened:
         batch_size=1,
     )
     _probe(job, ids, loaded.input_shape)
+    check_model(
+        loaded.module,
+        loaded.input_shape,
+        loaded.classes,
+        device,
+        name=entry.name,
+        gradients=bool(attacks),
+    )
     return Opened(request, entry, dataset, protocol, attacks, loaded, pool, ids, reasons, data, job)
 
 

@@ -158,7 +158,7 @@ def _allowed(model: nn.Module, images: Tensor, labels: Tensor) -> Iterator[list[
         return
     try:
         judge = _Judge(model, images, labels)
-    except (RuntimeError, TypeError):  # a model or a device that knows no float64
+    except Exception:  # a model or a device that knows no float64, or can't be copied
         return
     for question in questions:
         accepted = [change for change in question if judge.accepts(StepChoice(**change))]

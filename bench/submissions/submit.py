@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
@@ -46,7 +48,7 @@ def submit(source: Path, submissions: Path) -> tuple[list[Path], list[Problem]]:
     known = rules(protocol, dataset)
     metadata = _public(compact_metadata(read_metadata(source), known, name))
     target = submissions / protocol / dataset / source.name
-    with tempfile.TemporaryDirectory(prefix="bench-submit-") as folder:
+    with _temporary() as folder:
         trial = Path(folder) / protocol / dataset / source.name
         trial.parent.mkdir(parents=True)
         rows, means = compact_rows(source, known, name)
@@ -71,6 +73,24 @@ def submit(source: Path, submissions: Path) -> tuple[list[Path], list[Problem]]:
             with atomic(path) as temporary:
                 temporary.write_bytes(place.path.read_bytes())
     return written, []
+
+
+@contextmanager
+def _temporary() -> Iterator[str]:
+    """Give a temporary folder; a disk that is full there is one clear line.
+
+    Raises:
+        BenchError: there is no such folder, or it can't be written.
+    """
+    try:
+        with tempfile.TemporaryDirectory(prefix="bench-submit-") as folder:
+            yield folder
+    except OSError as error:
+        where = tempfile.tempdir or os.environ.get("TMPDIR") or "the folder of temporary files"
+        raise BenchError(
+            f"expected to write temporary files in {where}, found: {error.strerror or error}; free "
+            "space there, or name another folder in the variable TMPDIR"
+        ) from error
 
 
 def _public(metadata: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from bench.data.base import Images, Int64Array, UInt8Image
+from bench.data.formats.class_names import class_order
 from bench.data.formats.numbering import sample_ids
-from bench.data.formats.shards import integer_labels, path_names, pick
+from bench.data.formats.shards import in_order, integer_labels, path_names, pick
 from bench.data.pixels import to_pixels
 from bench.entries.dataset import DatasetEntry
 
@@ -88,10 +89,12 @@ def from_dataset(dataset: Any, entry: DatasetEntry, split: str, source: str) -> 
     """
     import datasets
 
-    hub = entry.hub
-    image = pick(dataset.column_names, (hub.image_column, "image", "img"), source)
-    label = pick(dataset.column_names, (hub.label_column, "label"), source)
+    image, label = (pick(dataset.column_names, names, source) for names in entry.columns)
     labels = integer_labels(dataset.data.column(label), label, source)
+    names_of_labels = getattr(dataset.features[label], "names", None) or []
+    order_of_labels = class_order(names_of_labels, entry, source)
+    if order_of_labels is not None:
+        labels = in_order(labels, order_of_labels, source)
     ids = sample_ids(path_names(dataset.data.column(image)), entry, split, source)
     order = np.argsort(ids)
     images = dataset.select_columns([image])

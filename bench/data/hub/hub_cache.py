@@ -23,7 +23,7 @@ def read_cached(entry: DatasetEntry, split: str) -> Images | None:
     Raises:
         BenchError: the split is there, but broken.
     """
-    count = entry.test_count if split == "test" else entry.train_count
+    count = entry.count(split)
     for files in _prepared(entry, split):
         # one that is not whole: another, the shards or the network may do
         images = arrow.read_files(files, entry, split, f"hub cache {files[0].parent}")
@@ -38,13 +38,14 @@ def _prepared(entry: DatasetEntry, split: str) -> list[list[Path]]:
     from huggingface_hub import constants
 
     hub = entry.hub
+    assert hub is not None, "only asked for what is on the hub"
     root = Path(os.environ.get("HF_DATASETS_CACHE") or Path(constants.HF_HOME, "datasets"))
     owner, _, name = hub.id.rpartition("/")
     name = _snake_case(name)
     folder = root.expanduser() / (f"{owner}___{name}" if owner else name)
     config = hub.config or "default"
     revision = hub.revision if re.fullmatch(r"[0-9a-f]{40}", hub.revision) else "*"
-    part = hub.test_split if split == "test" else hub.train_split
+    part = entry.split_name(split)
     found = [
         sorted(place.glob(f"{name}-{part}.arrow")) or sorted(place.glob(f"{name}-{part}-*.arrow"))
         for pattern in (config, f"{config}-*")
@@ -64,7 +65,8 @@ def _shards(entry: DatasetEntry, split: str) -> list[Path]:
     from huggingface_hub import constants
 
     hub = entry.hub
-    part = hub.test_split if split == "test" else hub.train_split
+    assert hub is not None, "only asked for what is on the hub"
+    part = entry.split_name(split)
     folder = Path(constants.HF_HUB_CACHE, f"datasets--{hub.id.replace('/', '--')}", "snapshots")
     files = sorted((folder / hub.revision / hub.folder).glob(f"{part}-*.parquet"))
     try:
