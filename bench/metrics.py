@@ -36,6 +36,19 @@ class Measured:
 
 
 @dataclass(frozen=True)
+class Tolerance:
+    """How far apart two honest measurements of a column may be (another machine, other batches).
+
+    Attributes:
+        absolute: in the column's unit; of a profile the sum of the 64 differences counts.
+        relative: that much more, as a share of the stated value.
+    """
+
+    absolute: float
+    relative: float = 0.0
+
+
+@dataclass(frozen=True)
 class Metric:
     """One column of the result file.
 
@@ -45,6 +58,7 @@ class Metric:
         direction: what a larger value means.
         meaning: one line.
         values: Measured -> (B,) or (B, 64) tensor; NaN where it does not exist.
+        tolerance: what `bench verify` grants the column.
         length: None for a number, 64 for a profile.
     """
 
@@ -53,6 +67,7 @@ class Metric:
     direction: Literal["larger: harder to fool", "larger: higher frequency", "none"]
     meaning: str
     values: Callable[[Measured], Tensor]
+    tolerance: Tolerance
     length: int | None = None
 
 
@@ -74,39 +89,82 @@ def _spectral(name: str) -> Callable[[Measured], Tensor]:
 _HIGH: Literal["larger: higher frequency"] = "larger: higher frequency"
 _HARD: Literal["larger: harder to fool"] = "larger: harder to fool"
 
+_SHARE = Tolerance(2e-3)
+_NORM = Tolerance(0.0, relative=1e-3)
+"""Design contract, "Invariance", as the RFC's .001: they hold for 99 % of the samples."""
+_STEP = Tolerance(1e-2)
+"""f50 moves from one radius of the frequency grid to the next or not at all."""
+
 METRICS: tuple[Metric, ...] = (
-    Metric("l0", "values", _HARD, "input values that changed", lambda m: (_flat(m) != 0).sum(1)),
-    Metric("l1", "[0,1] pixels", _HARD, "sum of |delta|", lambda m: _flat(m).abs().sum(1)),
-    Metric("l2", "[0,1] pixels", _HARD, "Euclidean norm", lambda m: _flat(m).norm(dim=1)),
-    Metric("linf", "[0,1] pixels", _HARD, "largest |delta|", lambda m: _flat(m).abs().amax(1)),
-    Metric("clip_share", "[0, 1]", "none", "share of values newly at 0 or 1", _clip_share),
-    Metric("rfc", "Nyquist", _HIGH, "radial frequency centroid (primary)", _spectral("rfc")),
-    Metric("hfe", "[0, 1]", _HIGH, "energy share above half of Nyquist", _spectral("hfe")),
-    Metric("f50", "Nyquist", _HIGH, "radius that holds half of the energy", _spectral("f50")),
+    Metric(
+        "l0",
+        "values",
+        _HARD,
+        "input values that changed",
+        lambda m: (_flat(m) != 0).sum(1),
+        Tolerance(2.0, relative=1e-2),
+    ),
+    Metric("l1", "[0,1] pixels", _HARD, "sum of |delta|", lambda m: _flat(m).abs().sum(1), _NORM),
+    Metric("l2", "[0,1] pixels", _HARD, "Euclidean norm", lambda m: _flat(m).norm(dim=1), _NORM),
+    Metric(
+        "linf", "[0,1] pixels", _HARD, "largest |delta|", lambda m: _flat(m).abs().amax(1), _NORM
+    ),
+    Metric("clip_share", "[0, 1]", "none", "share of values newly at 0 or 1", _clip_share, _SHARE),
+    Metric(
+        "rfc",
+        "Nyquist",
+        _HIGH,
+        "radial frequency centroid (primary)",
+        _spectral("rfc"),
+        Tolerance(1e-3),
+    ),
+    Metric("hfe", "[0, 1]", _HIGH, "energy share above half of Nyquist", _spectral("hfe"), _SHARE),
+    Metric(
+        "f50", "Nyquist", _HIGH, "radius that holds half of the energy", _spectral("f50"), _STEP
+    ),
     Metric(
         "kappa_high",
         "[0, 1]",
         _HIGH,
         "share of the norm outside the low-frequency box (kappa-hat of the supplement)",
         _spectral("kappa_high"),
+        _SHARE,
     ),
-    Metric("dc_share", "[0, 1]", "none", "energy share at zero frequency", _spectral("dc_share")),
+    Metric(
+        "dc_share", "[0, 1]", "none", "energy share at zero frequency", _spectral("dc_share"), _SHARE
+    ),
     Metric(
         "axis_share",
         "[0, 1]",
         "none",
         "energy share within 22.5 degrees of an axis (white: .41)",
         _spectral("axis_share"),
+        _SHARE,
     ),
-    Metric("entropy", "[0, 1]", "none", "spectral entropy", _spectral("entropy")),
-    Metric("image_rfc", "Nyquist", "none", "RFC of the clean image", lambda m: m.image_rfc),
-    Metric("grad_rfc", "Nyquist", _HIGH, "RFC of the loss gradient (GSC)", lambda m: m.grad_rfc),
+    Metric("entropy", "[0, 1]", "none", "spectral entropy", _spectral("entropy"), _SHARE),
+    Metric(
+        "image_rfc",
+        "Nyquist",
+        "none",
+        "RFC of the clean image",
+        lambda m: m.image_rfc,
+        Tolerance(1e-4),
+    ),
+    Metric(
+        "grad_rfc",
+        "Nyquist",
+        _HIGH,
+        "RFC of the loss gradient (GSC)",
+        lambda m: m.grad_rfc,
+        Tolerance(1e-3),
+    ),
     Metric(
         "radial_energy",
         "[0, 1]",
         "none",
         "energy share in 64 radial bins over [0, sqrt 2] Nyquist",
         _spectral("radial_energy"),
+        Tolerance(1e-2),
         length=64,
     ),
     Metric(
@@ -115,6 +173,7 @@ METRICS: tuple[Metric, ...] = (
         "none",
         "mean log amplitude of the luma in 64 rings",
         _spectral("log_luma_profile"),
+        Tolerance(2.0),
         length=64,
     ),
 )
