@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from bench.grid import frequency_grid
 from bench.results import schema
+from bench.submissions.check.check_map import map_problems
 from bench.submissions.check.check_rows import Array, Rows
 from bench.submissions.check.footer import open_checked, read_columns
 from bench.submissions.check.places import Place
@@ -103,6 +104,8 @@ def _check_map(
     if not (np.isfinite(p).all() and (p >= 0).all() and abs(p.sum() - 1) < 1e-3):
         findings.add(where, f"expected shares that sum to 1, found {p.sum():.6g}")
         return
+    for text in map_problems(p, rows, kept):
+        findings.add(where, text)
     if wanted == (height, width):
         # linear in p: the mean map's centroid is the mean of the rows' centroids
         centroid = float(np.fft.ifftshift(p).ravel() @ frequency_grid(height, width).radius)

@@ -73,11 +73,11 @@ def power(total: int, chosen: int, forged_share: float) -> float:
         return 0.0
     if chosen > total - forged:
         return 1.0
+    return 1 - math.exp(_log_choose(total - forged, chosen) - _log_choose(total, chosen))
 
-    def log_choose(n: int, k: int) -> float:
-        return math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
 
-    return 1 - math.exp(log_choose(total - forged, chosen) - log_choose(total, chosen))
+def _log_choose(n: int, k: int) -> float:
+    return math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
 
 
 def power_statement(total: int, chosen: int) -> str:
@@ -220,10 +220,12 @@ def conclude(
     are enough if an honest file, of whose rows HONEST_SHARE are outside the tolerances, has so
     many with a probability below .001.
     """
-    few = sum(
-        math.comb(rows, k) * HONEST_SHARE**k * (1 - HONEST_SHARE) ** (rows - k)
-        for k in range(unsettled)
-    )
+    # P(fewer than that many); in logarithms, as the numbers may be a stranger's and large
+    few, k = 0.0, 0
+    while k < min(unsettled, rows + 1) and few < 1 - 1e-9:
+        log = _log_choose(rows, k) + k * math.log(HONEST_SHARE)
+        few += math.exp(log + (rows - k) * math.log1p(-HONEST_SHARE))
+        k += 1
     return "contradicted" if contradicted or others or 1 - few < 1e-3 else "reproduced"
 
 
