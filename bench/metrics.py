@@ -131,7 +131,12 @@ METRICS: tuple[Metric, ...] = (
         _SHARE,
     ),
     Metric(
-        "dc_share", "[0, 1]", "none", "energy share at zero frequency", _spectral("dc_share"), _SHARE
+        "dc_share",
+        "[0, 1]",
+        "none",
+        "energy share at zero frequency",
+        _spectral("dc_share"),
+        _SHARE,
     ),
     Metric(
         "axis_share",

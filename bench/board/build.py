@@ -108,10 +108,40 @@ def _chunk(paths: Sequence[Path]) -> list[ModelSummary | Unusable]:
             opened.setdefault(submission.key, []).append((submission, samples))
         except BenchError as error:
             result.append(Unusable(path, str(error)))
+        except Exception as error:  # whatever a stranger's file leads to, it is that file's
+            result.append(Unusable(path, _reason(path, error)))
     for members in opened.values():
-        submissions, samples_of = zip(*members, strict=True)
-        result += summarise(submissions, samples_of, submissions[0].rules)
+        result += _summarise(members)
     return result
+
+
+def _summarise(members: Sequence[tuple[Submission, Samples]]) -> list[ModelSummary | Unusable]:
+    """Summarise together; if that fails one by one, so that only the one at fault is left out."""
+    submissions, samples = zip(*members, strict=True)
+    try:
+        found = summarise(submissions, samples, submissions[0].rules)
+    except Exception as error:
+        if len(members) == 1:
+            return [Unusable(submissions[0].path, _reason(submissions[0].path, error))]
+        return [one for member in members for one in _summarise([member])]
+    return [_showable(model) for model in found]
+
+
+def _showable(model: ModelSummary) -> ModelSummary | Unusable:
+    """Return the model if its line can be made in every form, else why not."""
+    from bench.board.trial import show_alone
+
+    rules, submission = model.submission.rules, model.submission
+    try:
+        show_alone(Table(rules, submission.input_shape[1:], (), (Row(model),)))
+    except Exception as error:
+        return Unusable(submission.path, _reason(submission.path, error))
+    return model
+
+
+def _reason(path: Path, error: Exception) -> str:
+    text = (str(error).splitlines() or [""])[0][:200]
+    return f"{path}: can't be shown ({type(error).__name__}: {text})"
 
 
 def rank(models: Iterable[ModelSummary], rules: Rules, size: tuple[int, int]) -> Table:

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from bench.board.build import Table
 from bench.entries import registry
-from bench.grid import BINS, frequency_grid
+from bench.grid import BINS, MAP_SIDE, frequency_grid
 from bench.results.read import Submission
 from bench.stats.bootstrap import Floats, percentile_interval, resample_counts, resampled_means
 
@@ -127,24 +127,38 @@ class Extras:
 
 
 def extras(submission: Submission) -> Extras:
-    """Return mean spectra and examples; empty without a readable side file."""
+    """Return mean spectra and examples; empty without a side file.
+
+    Raises:
+        ValueError: the side file can't be read, or its arrays are not of the model's input.
+    """
     path = submission.path.with_name(f"{submission.name}.extras.parquet")
     maps: dict[str, tuple[Array, int]] = {}
     examples: dict[str, list[Example]] = {}
     if not path.exists():
         return Extras({}, {})
+    shape = submission.input_shape
+    side = (min(shape[1], MAP_SIDE), min(shape[2], MAP_SIDE))
     try:
         for row in pq.read_table(path).to_pylist():
-            values = np.asarray(row["values"], dtype=np.float64).reshape(row["shape"])
+            attack, n = str(row["attack"]), int(row["n"])
+            if row["kind"] == "spectrum" and n == 0:
+                continue
             if row["kind"] == "spectrum":
-                maps[row["attack"]] = (values, int(row["n"]))
+                maps[attack] = (_finite(row["values"], side), n)
             else:
-                delta = np.asarray(row["delta"], dtype=np.float64).reshape(row["shape"])
-                found = Example(int(row["sample_id"]), values, delta)
-                examples.setdefault(row["attack"], []).append(found)
-    except (pa.ArrowException, OSError, ValueError, TypeError, KeyError):
-        return Extras({}, {})
+                image, delta = (_finite(row[name], shape) for name in ("values", "delta"))
+                examples.setdefault(attack, []).append(Example(int(row["sample_id"]), image, delta))
+    except (pa.ArrowException, OSError, TypeError, KeyError) as error:
+        raise ValueError(f"unreadable side file: {error}") from None
     return Extras(maps, {name: tuple(found) for name, found in examples.items()})
+
+
+def _finite(values: Any, shape: tuple[int, ...]) -> Array:
+    found = np.asarray(values, dtype=np.float64).reshape(shape)
+    if not np.isfinite(found).all():
+        raise ValueError("a side file's values are not finite")
+    return found
 
 
 def clean_profile(table: Table, found: Mapping[str, Extras]) -> Profile | None:

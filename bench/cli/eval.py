@@ -175,6 +175,29 @@ def _one(request: Request) -> None:
             found = evaluate_clean(request, bars)
         sys.stdout.write(clean_summary(found))
         return
+    _warn_of_what_lacks(request)
     with Bars() as bars:
         plan, rows = evaluate_request(request, bars)
     sys.stdout.write(summary(plan, rows))
+
+
+def _warn_of_what_lacks(request: Request) -> None:
+    """Say before a whole measurement what will keep it from being submitted."""
+    import warnings
+
+    from bench.entries import registry
+    from bench.errors import BenchWarning
+    from bench.run.request import model_entry
+    from bench.submissions.check.entries import lacks
+
+    if request.limit is not None or request.data == "samples":
+        return
+    entry = model_entry(request)
+    reasons = [f"{text}; {remedy}" for text, remedy in lacks(entry)]
+    # the kernel-size series follows from the registry's nets and needs no entry of its own
+    if entry.name not in registry.model_names() and entry.source != "net":
+        reasons.insert(0, "expected its entry in registry/models, found none; add it there")
+    if reasons:
+        text = f"{entry.name} can't be submitted as it is: {reasons[0]}"
+        more = f" (and {len(reasons) - 1} more, see `bench check`)" if len(reasons) > 1 else ""
+        warnings.warn(text + more, BenchWarning, stacklevel=2)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import re
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from bench.entries.fields import Frozen, Name, Percent, Sha256
+from bench.entries.fields import Frozen, Line, Name, Percent, Sha256
 
 Family = Literal["fully-connected", "full-conv", "locally-connected", "local-conv"]
 ModelType = Literal["Convolutional", "Hybrid", "MLP", "ViT", "Locally connected", "Other"]
@@ -43,14 +44,24 @@ class Recipe(Frozen):
     learning_rate_drop_every: int = Field(default=4, ge=1)
 
 
+def _inside(path: str) -> str:
+    """A path below the registry, on every system: it is read, and named in `git add`."""
+    parts = path.split("/")
+    if not re.fullmatch(r"[A-Za-z0-9_.@+/-]+", path) or path[0] in "/-" or "" in parts:
+        raise ValueError("must be a path of letters, digits and _.@+- below registry/")
+    if any(part in (".", "..") for part in parts):
+        raise ValueError("must be a path below registry/ without . or ..")
+    return path
+
+
 class Weights(Frozen):
     """Where an entry's weights are and what they must hash to."""
 
-    file: str | None = None
+    file: Annotated[Line, AfterValidator(_inside)] | None = None
     """Path relative to `registry/` (safetensors)."""
-    url: str | None = None
+    url: Line | None = None
     """Public address or hub id, for whoever wants to verify."""
-    revision: str | None = None
+    revision: Line | None = None
     sha256: Sha256 | None = None
     """SHA-256 of the file, checked at every load."""
     test_accuracy: Percent | None = None
@@ -65,7 +76,7 @@ class Weights(Frozen):
 class Paper(Frozen):
     """What Caro et al. 2024 state for this model (Supplementary Tables 3 and 4)."""
 
-    name: str
+    name: Line
     top1: Percent
     top5: Percent | None = None
 
@@ -73,12 +84,12 @@ class Paper(Frozen):
 class Credits(Frozen):
     """Who made the model."""
 
-    authors: str
-    paper: str | None = None
-    link: str | None = None
-    code: str | None = None
-    training_data: str
-    licence: str
+    authors: Line
+    paper: Line | None = None
+    link: Line | None = None
+    code: Line | None = None
+    training_data: Line
+    licence: Line
 
 
 class ModelEntry(Frozen):
@@ -87,15 +98,15 @@ class ModelEntry(Frozen):
     name: Name
     source: Literal["timm", "net", "checkpoint", "factory"]
     dataset: Name
-    family: str
+    family: Annotated[Line, Field(max_length=60)]
     """Short family name for tables ("local-conv", "resnet")."""
     type: ModelType
     """Model type of Supplementary Table 2."""
     input_size: int | None = Field(default=None, ge=1)
     """Side of the square input; None: the data set's (or the timm configuration's)."""
-    tag: str | None = None
+    tag: Line | None = None
     """source = "timm" or "checkpoint": the timm `arch.tag` (or arch) to build."""
-    factory: str | None = None
+    factory: Line | None = None
     """source = "factory": "package.module:function" returning an nn.Module; needs --trust."""
     net: Net | None = None
     """source = "net": the architecture."""
@@ -103,7 +114,7 @@ class ModelEntry(Frozen):
     weights: Weights | None = None
     paper: Paper | None = None
     credits: Credits | None = None
-    notes: str = ""
+    notes: Annotated[str, Field(max_length=4000)] = ""
 
     @model_validator(mode="after")
     def _source_has_its_key(self) -> ModelEntry:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from bench.board.figures.rows import chosen
 from bench.board.spectra import Extras, Profile, clean_profile, extras
 from bench.board.spectra import profiles as read_profiles
 from bench.figures.style import is_current, styled, svg
-from bench.results.read import Samples, file_sha256, read_samples
+from bench.results.read import Samples, Submission, file_sha256, read_samples
 from bench.stats.ranks import workers
 
 if TYPE_CHECKING:
@@ -39,11 +39,13 @@ class Shown:
         profiles: model -> attack -> profile.
         extras: model -> side file.
         clean: profile of the clean images.
+        broken: model -> why its spectra can't be shown.
     """
 
     profiles: Mapping[str, Mapping[str, Profile]]
     extras: Mapping[str, Extras]
     clean: Profile | None
+    broken: Mapping[str, str] = field(default_factory=dict)
 
 
 def read(table: Table, models: int) -> Shown:
@@ -56,11 +58,21 @@ def read(table: Table, models: int) -> Shown:
     rows = [r for r in table.rows if r.model.attacks[table.rules.primary].kept > 0][:models]
     attacks = list(table.rules.attacks)
     names, submissions = [r.model.name for r in rows], [r.model.submission for r in rows]
+    broken: dict[str, str] = {}
+
+    def spectra_of(submission: Submission) -> tuple[Extras, Mapping[str, Profile]]:
+        try:
+            return extras(submission), read_profiles(submission, attacks)
+        except Exception as error:  # whatever a stranger's file leads to, it is that file's
+            text = (str(error).splitlines() or [""])[0][:200]
+            broken[submission.name] = f"spectra not shown ({type(error).__name__}: {text})"
+            return Extras({}, {}), {}
+
     with ThreadPoolExecutor(workers()) as pool:
-        side = dict(zip(names, pool.map(extras, submissions), strict=True))
-        curves_of = pool.map(lambda s: read_profiles(s, attacks), submissions)
-        found = dict(zip(names, curves_of, strict=True))
-    return Shown(found, side, clean_profile(table, side))
+        found = dict(zip(names, pool.map(spectra_of, submissions), strict=True))
+    side = {name: pair[0] for name, pair in found.items()}
+    lines = {name: pair[1] for name, pair in found.items()}
+    return Shown(lines, side, clean_profile(table, side), broken)
 
 
 def figures(table: Table, shown: Shown, folder: Path, slug: str) -> dict[str, bytes]:

@@ -13,6 +13,7 @@ from bench.entries.rules import Rules
 from bench.errors import BenchError
 from bench.results import schema
 from bench.results.written import settings_as_written
+from bench.submissions.check.entries import lacks
 from bench.submissions.check.places import Place
 from bench.submissions.check.problems import Findings, short
 
@@ -146,9 +147,8 @@ def _entry(
             text = f"expected {getattr(entry, key)!r} as its entry says, found {short(meta[key])}"
             findings.add(f"metadata {key}", text, "correct the entry, or measure again with it")
     _same_entry(meta.get("entry"), entry, findings)
-    if entry.source in ("checkpoint", "factory") and entry.credits is None:
-        text = "expected [credits] with authors, training_data and licence in its entry, found none"
-        findings.add("", text, "add them to the entry")
+    for text, remedy in lacks(entry):
+        findings.add("", text, remedy)
     return entry
 
 
@@ -225,7 +225,3 @@ def _weights(
     if stated is not None and digest != stated and "@seed" not in place.name:
         text = f"expected {stated[:16]}... as its entry states, found {digest[:16]}..."
         findings.add("metadata weights_sha256", text, "state the weights that were measured")
-    public = entry.weights is not None and (entry.weights.url or entry.weights.file)
-    if not public and entry.source not in ("timm", "net"):
-        text = "expected where the weights are (weights.url or weights.file in its entry)"
-        findings.add("", f"{text}, found neither", "nobody could verify it: publish the weights")

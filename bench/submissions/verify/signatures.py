@@ -38,7 +38,9 @@ def sign(record: Record, key: Path) -> Record:
         done = _run(arguments, b"", f"a signature with {key}")
         made = content.with_name("record.sig")
         if done.returncode != 0 or not made.exists():
-            reason = (done.stderr.decode(errors="replace").strip() or "no reason given").splitlines()
+            reason = (
+                done.stderr.decode(errors="replace").strip() or "no reason given"
+            ).splitlines()
             raise BenchError(
                 f"expected a signature with {key}, found: {reason[0]}; name a key that "
                 "ssh-keygen can use with --sign"
@@ -70,9 +72,7 @@ def signer(record: Record, signers: Path) -> str | None:
     return None
 
 
-def _run(
-    arguments: list[str], content: bytes, what: str
-) -> subprocess.CompletedProcess[bytes]:
+def _run(arguments: list[str], content: bytes, what: str) -> subprocess.CompletedProcess[bytes]:
     try:
         return subprocess.run(
             ["ssh-keygen", *arguments], input=content, capture_output=True, timeout=SECONDS
