@@ -51,8 +51,8 @@ class Findings:
             return
         if len(self.problems) == MAX_PROBLEMS - 1:
             where, text = "", f"expected fewer than {MAX_PROBLEMS} problems, found more"
-        lines = [printable(part[:MAX_LINE]) for part in (where, text)]
-        self.problems.append(Problem(self.file, *lines, remedy))
+        where, text = printable(where[:MAX_LINE]), printable(text[:MAX_LINE])
+        self.problems.append(Problem(self.file, where, text, remedy))
 
     def rows(
         self, bad: npt.ArrayLike, text: str, values: Any = None, remedy: str = REMEASURE

@@ -76,16 +76,17 @@ class Pictures:
         clean, delta = (torch.from_numpy(row[name])[None] for name in ("values", "delta"))
         clean, delta = clean.to(job.device), delta.to(job.device)
         logits = job.logits((clean + delta).clamp(0, 1))[0].cpu().numpy()
-        wrong = class_problem(logits, int(said["label"]), int(said["adv_pred"]))
-        if wrong is not None:
-            yield wrong
+        other = class_problem(logits, int(said["label"]), int(said["adv_pred"]))
+        if other is not None:
+            yield other
         drawn = perturbation_values(clean, delta)
         for name, distance in distances(said, drawn).items():
             if distance > MATERIAL:
-                yield f"its {name} is {short(drawn[name], 40)}, its row says {short(said[name], 40)}"
-        wrong = delta_problem(row["delta"], deltas)
-        if wrong is not None:
-            yield wrong
+                found = short(drawn[name], 40)
+                yield f"its {name} is {found}, its row says {short(said[name], 40)}"
+        other = delta_problem(row["delta"], deltas)
+        if other is not None:
+            yield other
 
     def _map(self, attack: str, values: Array, n: int, deltas: Deltas) -> str | None:
         _, height, width = self.plan.loaded.input_shape

@@ -38,11 +38,9 @@ def sign(record: Record, key: Path) -> Record:
         done = _run(arguments, b"", f"a signature with {key}")
         made = content.with_name("record.sig")
         if done.returncode != 0 or not made.exists():
-            reason = (
-                done.stderr.decode(errors="replace").strip() or "no reason given"
-            ).splitlines()
+            reason = " ".join(done.stderr.decode(errors="replace").split())
             raise BenchError(
-                f"expected a signature with {key}, found: {reason[0]}; name a key that "
+                f"expected a signature with {key}, found: {reason or 'none'}; name a key that "
                 "ssh-keygen can use with --sign"
             )
         return record.model_copy(update={"signature": made.read_text()})
