@@ -89,10 +89,14 @@ def _spectral(name: str) -> Callable[[Measured], Tensor]:
 _HIGH: Literal["larger: higher frequency"] = "larger: higher frequency"
 _HARD: Literal["larger: harder to fool"] = "larger: harder to fool"
 
-_SHARE = Tolerance(2e-3)
+# Other batches and older code, on 430 rows of the paper's nets and two untrained ones: 99 % of the
+# rows are within .001 in RFC, .0007 in L2, .004 in shares, .02 in the sum over radial_energy's bins
+_SHARE = Tolerance(5e-3)
 _NORM = Tolerance(0.0, relative=1e-3)
 """Design contract, "Invariance", as the RFC's .001: they hold for 99 % of the samples."""
-_STEP = Tolerance(1e-2)
+_LARGEST = Tolerance(0.0, relative=3e-3)
+"""One value decides it."""
+_STEP = Tolerance(2e-2)
 """f50 moves from one radius of the frequency grid to the next or not at all."""
 
 METRICS: tuple[Metric, ...] = (
@@ -107,7 +111,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("l1", "[0,1] pixels", _HARD, "sum of |delta|", lambda m: _flat(m).abs().sum(1), _NORM),
     Metric("l2", "[0,1] pixels", _HARD, "Euclidean norm", lambda m: _flat(m).norm(dim=1), _NORM),
     Metric(
-        "linf", "[0,1] pixels", _HARD, "largest |delta|", lambda m: _flat(m).abs().amax(1), _NORM
+        "linf", "[0,1] pixels", _HARD, "largest |delta|", lambda m: _flat(m).abs().amax(1), _LARGEST
     ),
     Metric("clip_share", "[0, 1]", "none", "share of values newly at 0 or 1", _clip_share, _SHARE),
     Metric(
@@ -169,7 +173,7 @@ METRICS: tuple[Metric, ...] = (
         "none",
         "energy share in 64 radial bins over [0, sqrt 2] Nyquist",
         _spectral("radial_energy"),
-        Tolerance(1e-2),
+        Tolerance(3e-2),
         length=64,
     ),
     Metric(
@@ -178,7 +182,7 @@ METRICS: tuple[Metric, ...] = (
         "none",
         "mean log amplitude of the luma in 64 rings",
         _spectral("log_luma_profile"),
-        Tolerance(2.0),
+        Tolerance(3.0),
         length=64,
     ),
 )
