@@ -16,6 +16,8 @@ from bench.results.read import Samples, Submission, Unusable, find, read
 from bench.stats.bootstrap import resample_counts
 from bench.stats.ranks import rank_intervals, separable, tie_groups, workers
 
+MAX_REASON = 500
+"""Characters of the reason why a file can't be shown."""
 FILES_AT_ONCE = 16
 """Files whose samples are in memory together, for each worker."""
 
@@ -107,9 +109,9 @@ def _chunk(paths: Sequence[Path]) -> list[ModelSummary | Unusable]:
             submission, samples = read(path)
             opened.setdefault(submission.key, []).append((submission, samples))
         except BenchError as error:
-            result.append(Unusable(path, str(error)))
+            result.append(_unusable(path, str(error)))
         except Exception as error:  # whatever a stranger's file leads to, it is that file's
-            result.append(Unusable(path, _reason(path, error)))
+            result.append(_unusable(path, error))
     for members in opened.values():
         result += _summarise(members)
     return result
@@ -122,7 +124,7 @@ def _summarise(members: Sequence[tuple[Submission, Samples]]) -> list[ModelSumma
         found = summarise(submissions, samples, submissions[0].rules)
     except Exception as error:
         if len(members) == 1:
-            return [Unusable(submissions[0].path, _reason(submissions[0].path, error))]
+            return [_unusable(submissions[0].path, error)]
         return [one for member in members for one in _summarise([member])]
     return [_showable(model) for model in found]
 
@@ -135,13 +137,18 @@ def _showable(model: ModelSummary) -> ModelSummary | Unusable:
     try:
         show_alone(Table(rules, submission.input_shape[1:], (), (Row(model),)))
     except Exception as error:
-        return Unusable(submission.path, _reason(submission.path, error))
+        return _unusable(submission.path, error)
     return model
 
 
-def _reason(path: Path, error: Exception) -> str:
-    text = (str(error).splitlines() or [""])[0][:200]
-    return f"{path}: can't be shown ({type(error).__name__}: {text})"
+def _unusable(path: Path, why: str | Exception) -> Unusable:
+    """The reason as one short line that can be written, whatever is in it."""
+    text = why if isinstance(why, str) else (str(why).splitlines() or [""])[0][:MAX_REASON]
+    if isinstance(why, Exception):
+        text = f"{path}: can't be shown ({type(why).__name__}: {text})"
+    if len(text) > MAX_REASON:
+        text = text[:MAX_REASON] + "..."
+    return Unusable(path, text.encode("utf-8", "backslashreplace").decode())
 
 
 def rank(models: Iterable[ModelSummary], rules: Rules, size: tuple[int, int]) -> Table:

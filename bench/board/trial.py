@@ -26,10 +26,10 @@ def show_alone(table: Table) -> None:
     for one in (table, ranked):
         board = Board((one,), ())
         longest = max(
-            len(csv_text(board)),
-            len(markdown_page("trial", [one], {})) - len(markdown_page("trial", [], {})),
-            len(index(board)) - len(index(Board((), ()))),
-            len(html_page(board, {}, {})) - _empty(),
+            len(csv_text(board).encode()),
+            len(markdown_page("trial", [one], {}).encode()) - len(markdown_page("trial", [], {})),
+            len(index(board).encode()) - len(index(Board((), ()))),
+            len(html_page(board, {}, {}).encode()) - _empty(),
         )
         if longest > MAX_TEXT:
             raise ValueError(f"expected texts of at most {MAX_TEXT} characters, found {longest}")
@@ -37,4 +37,4 @@ def show_alone(table: Table) -> None:
 
 @cache
 def _empty() -> int:
-    return len(html_page(Board((), ()), {}, {}))
+    return len(html_page(Board((), ()), {}, {}).encode())

@@ -65,6 +65,7 @@ def read(table: Table, models: int) -> Shown:
             return extras(submission), read_profiles(submission, attacks)
         except Exception as error:  # whatever a stranger's file leads to, it is that file's
             text = (str(error).splitlines() or [""])[0][:200]
+            text = text.encode("utf-8", "backslashreplace").decode()
             broken[submission.name] = f"spectra not shown ({type(error).__name__}: {text})"
             return Extras({}, {}), {}
 
