@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,9 +10,9 @@ from bench.submissions.check.against import Base, changes, open_base, read_base,
 from bench.submissions.check.check import group
 from bench.submissions.check.copies import Sketch, copies, equal_entries
 from bench.submissions.check.entries import entry_files
-from bench.submissions.check.places import Place, collect
+from bench.submissions.check.places import collect
 from bench.submissions.check.problems import Problem
-from bench.submissions.check.sandbox import ask_apart, entry_question, submission_question
+from bench.submissions.check.sandbox import Answer, ask_apart, entry_question, submission_question
 
 
 @dataclass(frozen=True)
@@ -51,13 +51,13 @@ def check_everything(paths: Sequence[Path], against: str | None = None) -> Check
 def _check(paths: Sequence[Path], base: Base | None) -> Checked:
     places, problems = collect(paths)
     groups = group(places)
-    found, sketches = _submissions(groups)
-    problems += found
     entries = entry_files()
+    questions = [submission_question(one) for one in groups] + [entry_question(e) for e in entries]
+    answers = list(ask_apart(questions))
+    problems += [problem for answer in answers for problem in answer.problems]
+    sketches = _sketches(answers[: len(groups)])
     weights: dict[str, str] = {}
-    questions = [entry_question(path) for path in entries]
-    for path, answer in zip(entries, ask_apart(questions), strict=True):
-        problems += answer.problems
+    for path, answer in zip(entries, answers[len(groups) :], strict=True):
         if answer.told is not None and answer.told["sha256"] is not None:
             weights[str(path)] = answer.told["sha256"]
     problems += equal_entries(weights)
@@ -69,16 +69,10 @@ def _check(paths: Sequence[Path], base: Base | None) -> Checked:
         problems += unsigned(places, base)
         gone = {line.partition(": ")[2] for line in named if not line.startswith("added")}
         old = [p for k, p in base.places.items() if "submissions/" + "/".join(k[:3]) + k[3] in gone]
-        before = _submissions(group(old))[1] if old else []
+        before = _sketches(ask_apart([submission_question(one) for one in group(old)]))
     problems += copies(sketches, before)
     return Checked(problems, named, len(groups), len(places), len(entries))
 
 
-def _submissions(groups: Sequence[Sequence[Place]]) -> tuple[list[Problem], list[Sketch]]:
-    problems: list[Problem] = []
-    sketches = []
-    for answer in ask_apart([submission_question(places) for places in groups]):
-        problems += answer.problems
-        if answer.told is not None:
-            sketches.append(Sketch.from_json(answer.told))
-    return problems, sketches
+def _sketches(answers: Iterable[Answer]) -> list[Sketch]:
+    return [Sketch.from_json(answer.told) for answer in answers if answer.told is not None]
