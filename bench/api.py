@@ -117,15 +117,13 @@ def submit(
 
 
 def check(paths: Sequence[str | Path] = ("submissions",)) -> list[Problem]:
-    """Return every problem of the submissions in files or folders; nothing in them is run."""
-    from bench.submissions.check.check import group
-    from bench.submissions.check.places import collect
-    from bench.submissions.check.sandbox import check_apart
+    """Return every problem of the submissions in files or folders; nothing in them is run.
 
-    places, problems = collect([Path(path) for path in paths])
-    for found in check_apart(group(places)):
-        problems += found
-    return problems
+    The registry's model entries are checked with them.
+    """
+    from bench.submissions.check.everything import check_everything
+
+    return check_everything([Path(path) for path in paths]).problems
 
 
 def verify(

@@ -102,6 +102,32 @@ def above_white(shares: Floats) -> Floats:
     return ratio
 
 
+MAP_SIDE = 64
+"""Largest side of a mean map; a larger image's frequencies share cells."""
+
+
+@lru_cache(maxsize=32)
+def map_cells(height: int, width: int) -> Ints:
+    """Return the cell (flat, of the fftshifted map) that each frequency is summed into: (H*W,)."""
+    cells = []
+    for size in (height, width):
+        cell = np.arange(size) * min(size, MAP_SIDE) // size
+        cells.append(np.fft.ifftshift(cell))
+    return (cells[0][:, None] * min(width, MAP_SIDE) + cells[1][None, :]).ravel()
+
+
+@lru_cache(maxsize=32)
+def map_rings(height: int, width: int) -> Ints:
+    """Return the ring, one cell wide, of each cell of a mean map; -1 for the cell of DC: (h*w,)."""
+    cell, radius = map_cells(height, width), frequency_grid(height, width).radius
+    shape = min(height, MAP_SIDE), min(width, MAP_SIDE)
+    count = np.bincount(cell, minlength=shape[0] * shape[1])
+    mean = np.bincount(cell, weights=radius, minlength=len(count)) / count
+    ring = np.rint(mean * min(shape) / 2).astype(np.int64)
+    ring[cell[0]] = -1
+    return ring
+
+
 def white_noise(height: int, width: int) -> dict[str, float]:
     """Return the exact expected `rfc`, `hfe` and `axis_share` of white noise of a size."""
     grid, count = frequency_grid(height, width), height * width - 1

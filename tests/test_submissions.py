@@ -32,6 +32,8 @@ from bench.submissions.check.check import check_submission, group
 from bench.submissions.check.places import FULL_BYTES, LEAN_BYTES, collect
 from bench.submissions.submit import submit
 
+KINDS = (".toml", ".safetensors", ".parquet", ".extras.parquet")
+
 FIRST, SECOND = cases.CASES[2], cases.CASES[5]
 
 
@@ -211,7 +213,12 @@ def test_the_command_submits_patterns_and_says_what_to_commit(
     submit_command(["fashionmnist-*"], results=results, submissions=tmp_path)
     text = capsys.readouterr().out
     assert text.count("bytes\n") == 4
-    assert "git add '" in text
+    (added,) = (
+        line.split()[2:] for line in text.splitlines() if line.strip().startswith("git add")
+    )
+    wanted = [f"{case.name}{kind}" for case in (FIRST, SECOND) for kind in KINDS]
+    assert sorted(Path(name).name for name in added) == sorted(wanted)
+    assert all(Path(name).is_file() for name in added), "each of them is there"
     assert "gh pr create" in text
     with pytest.raises(BenchError, match="did you mean 'fashionmnist-full-conv'"):
         submit_command(["fashionmnist-full-con"], results=results, submissions=tmp_path)

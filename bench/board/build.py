@@ -17,6 +17,8 @@ from bench.results.samples import Samples
 from bench.stats.bootstrap import resample_counts
 from bench.stats.ranks import rank_intervals, separable, tie_groups, workers
 
+MAX_REASON = 500
+"""Characters of the reason why a file can't be shown."""
 FILES_AT_ONCE = 16
 """Files whose samples are in memory together, for each worker."""
 
@@ -108,11 +110,46 @@ def _chunk(paths: Sequence[Path]) -> list[ModelSummary | Unusable]:
             submission, samples = read(path)
             opened.setdefault(submission.key, []).append((submission, samples))
         except BenchError as error:
-            result.append(Unusable(path, str(error)))
+            result.append(_unusable(path, str(error)))
+        except Exception as error:  # whatever a stranger's file leads to, it is that file's
+            result.append(_unusable(path, error))
     for members in opened.values():
-        submissions, samples_of = zip(*members, strict=True)
-        result += summarise(submissions, samples_of, submissions[0].rules)
+        result += _summarise(members)
     return result
+
+
+def _summarise(members: Sequence[tuple[Submission, Samples]]) -> list[ModelSummary | Unusable]:
+    """Summarise together; if that fails one by one, so that only the one at fault is left out."""
+    submissions, samples = zip(*members, strict=True)
+    try:
+        found = summarise(submissions, samples, submissions[0].rules)
+    except Exception as error:
+        if len(members) == 1:
+            return [_unusable(submissions[0].path, error)]
+        return [one for member in members for one in _summarise([member])]
+    return [_showable(model) for model in found]
+
+
+def _showable(model: ModelSummary) -> ModelSummary | Unusable:
+    """Return the model if its line can be made in every form, else why not."""
+    from bench.board.trial import show_alone
+
+    rules, submission = model.submission.rules, model.submission
+    try:
+        show_alone(Table(rules, submission.input_shape[1:], (), (Row(model),)))
+    except Exception as error:
+        return _unusable(submission.path, error)
+    return model
+
+
+def _unusable(path: Path, why: str | Exception) -> Unusable:
+    """The reason as one short line that can be written, whatever is in it."""
+    text = why if isinstance(why, str) else (str(why).splitlines() or [""])[0][:MAX_REASON]
+    if isinstance(why, Exception):
+        text = f"{path}: can't be shown ({type(why).__name__}: {text})"
+    if len(text) > MAX_REASON:
+        text = text[:MAX_REASON] + "..."
+    return Unusable(path, text.encode("utf-8", "backslashreplace").decode())
 
 
 def rank(models: Iterable[ModelSummary], rules: Rules, size: tuple[int, int]) -> Table:

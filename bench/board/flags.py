@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from bench.board.summary import MASKED_SHARE, ModelSummary
+from bench.entries.registry import registry_dir
 from bench.entries.rules import Rules
+from bench.submissions.verify.records import records_of, standing
+from bench.submissions.verify.signatures import SIGNERS, signer
 
 MEANINGS = {
     "PGD>BB": (
@@ -49,10 +52,17 @@ def flags(model: ModelSummary, rules: Rules) -> list[str]:
 
 
 def verified(model: ModelSummary) -> str:
-    """Return verdict, "k of n" and who for the latest verification of this very file, or ""."""
-    records = model.submission.records
-    if not records:
+    """Return verdict, "k of n" and who for the verification of this very file that counts, or "".
+
+    A contradicted one counts whatever its date. Without a maintainer's signature a record says
+    what the authors found.
+    """
+    record = standing(records_of(model.submission.path))
+    if record is None:
         return ""
-    last = max(records, key=lambda record: str(record.get("when", "")))
-    mark = "reproduced" if last.get("verdict") == "reproduced" else "NOT reproduced:"
-    return f"{mark} {last.get('reproduced')} of {last.get('rows')} by {str(last.get('who'))[:30]}"
+    who = signer(record, registry_dir() / SIGNERS)
+    by = f"by maintainer {who[:30]}" if who else "by the authors"
+    if record.verdict == "reproduced":
+        return f"reproduced {record.reproduced} of {record.rows} {by}"
+    others = f" and {len(record.others)} other differences" if record.others else ""
+    return f"NOT reproduced: {record.reproduced} of {record.rows} rows{others} {by}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bench.board.build import Row, Table
 from bench.board.spectra import clean_profile, profiles
@@ -12,6 +12,7 @@ from bench.figures.mark import Mark
 from bench.figures.profiles import Profile
 from bench.figures.style import plain
 from bench.results.extras import Extras, read_extras
+from bench.results.read import Submission
 from bench.stats.ranks import workers
 
 MAX_MODELS = 24
@@ -26,11 +27,13 @@ class Shown:
         profiles: model -> attack -> profile.
         extras: model -> side file.
         clean: profile of the clean images.
+        broken: model -> why its spectra can't be shown.
     """
 
     profiles: Mapping[str, Mapping[str, Profile]]
     extras: Mapping[str, Extras]
     clean: Profile | None
+    broken: Mapping[str, str] = field(default_factory=dict)
 
 
 def read(table: Table, models: int) -> Shown:
@@ -43,12 +46,23 @@ def read(table: Table, models: int) -> Shown:
     rows = with_spectrum(table, models)
     attacks = list(table.rules.attacks)
     names, submissions = [r.model.name for r in rows], [r.model.submission for r in rows]
+    broken: dict[str, str] = {}
+
+    def spectra_of(submission: Submission) -> tuple[Extras, Mapping[str, Profile]]:
+        path = submission.path.with_name(f"{submission.name}.extras.parquet")
+        try:
+            return read_extras(path, submission.input_shape), profiles(submission, attacks)
+        except Exception as error:  # whatever a stranger's file leads to, it is that file's
+            text = (str(error).splitlines() or [""])[0][:200]
+            text = text.encode("utf-8", "backslashreplace").decode()
+            broken[submission.name] = f"spectra not shown ({type(error).__name__}: {text})"
+            return Extras({}, {}, {}), {}
+
     with ThreadPoolExecutor(workers()) as pool:
-        files = [s.path.with_name(f"{s.name}.extras.parquet") for s in submissions]
-        side = dict(zip(names, pool.map(read_extras, files), strict=True))
-        curves_of = pool.map(lambda s: profiles(s, attacks), submissions)
-        found = dict(zip(names, curves_of, strict=True))
-    return Shown(found, side, clean_profile(table, side))
+        found = dict(zip(names, pool.map(spectra_of, submissions), strict=True))
+    side = {name: pair[0] for name, pair in found.items()}
+    lines = {name: pair[1] for name, pair in found.items()}
+    return Shown(lines, side, clean_profile(table, side), broken)
 
 
 def with_spectrum(table: Table, models: int = MAX_MODELS) -> Sequence[Row]:

@@ -157,9 +157,33 @@ def _one(request: Request) -> None:
     from bench.cli.summary import COLUMNS, clean_summary, summary
     from bench.run.evaluate import evaluate_clean, evaluate_request
 
+    if not request.clean:
+        _warn_of_what_lacks(request)
     with Bars() as bars:
         if request.clean:
             found = evaluate_clean(request, bars)
         else:
             run, rows = evaluate_request(request, bars, COLUMNS)
     sys.stdout.write(clean_summary(found) if request.clean else summary(run, rows))
+
+
+def _warn_of_what_lacks(request: Request) -> None:
+    """Say before a whole measurement what will keep it from being submitted."""
+    import warnings
+
+    from bench.entries import registry
+    from bench.errors import BenchWarning
+    from bench.run.choose import model_entry
+    from bench.submissions.check.entries import lacks
+
+    if request.data.limit is not None or request.data.source == "samples":
+        return
+    entry = model_entry(request)
+    reasons = [f"{text}; {remedy}" for text, remedy in lacks(entry)]
+    # the kernel-size series follows from the registry's nets and needs no entry of its own
+    if entry.name not in registry.model_names() and entry.source != "net":
+        reasons.insert(0, "expected its entry in registry/models, found none; add it there")
+    if reasons:
+        text = f"{entry.name} can't be submitted as it is: {reasons[0]}"
+        more = f" (and {len(reasons) - 1} more, see `bench check`)" if len(reasons) > 1 else ""
+        warnings.warn(text + more, BenchWarning, stacklevel=2)

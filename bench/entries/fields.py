@@ -29,10 +29,21 @@ LARGEST = 2**31 - 1
 
 
 def _inside(path: str) -> str:
-    """Return a path that stays in its folder, wherever that is. Raises ValueError for others."""
-    if path.startswith(("/", "~")) or re.match(r"^[A-Za-z]:|.*\\", path) or ".." in path.split("/"):
-        raise ValueError("must be a path inside the registry, with / and without ..")
+    """A path below the registry, on every system: it is read, and named in `git add`."""
+    parts = path.split("/")
+    if not re.fullmatch(r"[A-Za-z0-9_.@+/-]+", path) or path[0] in "/-" or "" in parts:
+        raise ValueError("must be a path of letters, digits and _.@+- below registry/")
+    if any(part in (".", "..") for part in parts):
+        raise ValueError("must be a path below registry/ without . or ..")
     return path
+
+
+def _line(text: str) -> str:
+    if not text.strip():
+        raise ValueError("must not be empty")
+    if not text.isprintable():
+        raise ValueError("must be one line of printable text")
+    return text
 
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -41,6 +52,8 @@ Name = Annotated[
     Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.@+-]*$", max_length=120),
     AfterValidator(_check_name),
 ]
+Line = Annotated[str, Field(max_length=500), AfterValidator(_line)]
+"""One line of text that says something."""
 Percent = Annotated[float, Field(ge=0, le=100)]
 Count = Annotated[int, Field(ge=1, le=LARGEST)]
 Side = Annotated[int, Field(ge=1, le=8192)]

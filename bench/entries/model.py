@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from bench.entries.fields import Count, Frozen, Inside, Name, Percent, Seed, Sha256, Side
+from bench.entries.fields import Count, Frozen, Inside, Line, Name, Percent, Seed, Sha256, Side
 
 Family = Literal["fully-connected", "full-conv", "locally-connected", "local-conv"]
 ModelType = Literal["Convolutional", "Hybrid", "MLP", "ViT", "Locally connected", "Other"]
@@ -48,9 +48,9 @@ class Weights(Frozen):
 
     file: Inside | None = None
     """Path relative to `registry/` (safetensors)."""
-    url: str | None = None
+    url: Line | None = None
     """Public address or hub id, for whoever wants to verify."""
-    revision: str | None = None
+    revision: Line | None = None
     sha256: Sha256 | None = None
     """SHA-256 of the file, checked at every load."""
     test_accuracy: Percent | None = None
@@ -89,7 +89,7 @@ class TrainingSeed(Frozen):
 class Paper(Frozen):
     """What Caro et al. 2024 state for this model (Supplementary Tables 3 and 4)."""
 
-    name: str
+    name: Line
     top1: Percent
     top5: Percent | None = None
 
@@ -97,12 +97,12 @@ class Paper(Frozen):
 class Credits(Frozen):
     """Who made the model."""
 
-    authors: str
-    paper: str | None = None
-    link: str | None = None
-    code: str | None = None
-    training_data: str
-    licence: str
+    authors: Line
+    paper: Line | None = None
+    link: Line | None = None
+    code: Line | None = None
+    training_data: Line
+    licence: Line
 
 
 class ModelEntry(Frozen):
@@ -111,15 +111,15 @@ class ModelEntry(Frozen):
     name: Name
     source: Literal["timm", "net", "checkpoint", "factory"]
     dataset: Name
-    family: str
+    family: Annotated[Line, Field(max_length=60)]
     """Short family name for tables ("local-conv", "resnet")."""
     type: ModelType
     """Model type of Supplementary Table 2."""
     input_size: Side | None = None
     """Side of the square input; None: the data set's (or the timm configuration's)."""
-    tag: str | None = None
+    tag: Line | None = None
     """source = "timm" or "checkpoint": the timm `arch.tag` (or arch) to build."""
-    factory: str | None = None
+    factory: Line | None = None
     """source = "factory": "package.module:function" returning an nn.Module; needs --trust."""
     net: Net | None = None
     """source = "net": the architecture."""
@@ -129,7 +129,7 @@ class ModelEntry(Frozen):
     """Further training seeds of the same recipe."""
     paper: Paper | None = None
     credits: Credits | None = None
-    notes: str = ""
+    notes: Annotated[str, Field(max_length=4000)] = ""
 
     @model_validator(mode="after")
     def _source_has_its_key(self) -> ModelEntry:

@@ -14,6 +14,7 @@ from bench.submissions.check.check_extras import check_extras
 from bench.submissions.check.check_metadata import check_metadata
 from bench.submissions.check.check_numbers import check_numbers
 from bench.submissions.check.check_rows import check_rows
+from bench.submissions.check.copies import Sketch, sketch
 from bench.submissions.check.footer import (
     check_columns,
     open_checked,
@@ -32,9 +33,19 @@ def check_submission(places: Sequence[Place]) -> list[Problem]:
     Args:
         places: its result and side files; they share folder and name.
     """
+    return judge_submission(places)[0]
+
+
+def judge_submission(places: Sequence[Place]) -> tuple[list[Problem], Sketch | None]:
+    """Return every problem of one submission, and what tells it from copies if it has rows.
+
+    Args:
+        places: its result and side files; they share folder and name.
+    """
     by_kind = {place.kind: place for place in places}
     problems: list[Problem] = []
     rows: Rows | None = None
+    told: Sketch | None = None
     result = by_kind.get(".parquet")
     first = places[0]
     if result is None and not first.path.with_name(f"{first.name}.parquet").exists():
@@ -44,7 +55,7 @@ def check_submission(places: Sequence[Place]) -> list[Problem]:
         problems += findings.problems
     elif result is not None:
         findings = Findings(str(result.path))
-        rows = check_result(result, findings)
+        rows, told = _result(result, findings)
         total = sum(p.path.stat().st_size for p in places if p.kind.endswith(".parquet"))
         limit = max_bytes(result.name, schema.VERSION if rows is None else rows.version)
         if total > limit:
@@ -59,29 +70,33 @@ def check_submission(places: Sequence[Place]) -> list[Problem]:
         findings = Findings(str(record.path))
         check_records(record.path, findings)
         problems += findings.problems
-    return problems
+    return problems, told
 
 
 def check_result(place: Place, findings: Findings) -> Rows | None:
     """Check one result file; return its rows if they could be judged."""
+    return _result(place, findings)[0]
+
+
+def _result(place: Place, findings: Findings) -> tuple[Rows | None, Sketch | None]:
     found = _rules(place, findings)
     if found is None:
-        return None
+        return None, None
     most = 2 * len(found.everything) * len(found.ids)
     file = open_checked(place.path, most, findings)
     if file is None:
-        return None
+        return None, None
     meta = read_bench_metadata(file, findings)
     entry, metadata = None, None
     if meta is not None:
         entry, metadata = check_metadata(meta, place, found, findings)
     if not check_columns(file, _columns(metadata), findings):
-        return None
+        return None, None
     table = read_columns(file, findings)
     if table is None or len(table) == 0:
         if table is not None:
             findings.add("", "expected rows, found none")
-        return None
+        return None, None
     data = found.dataset
     size = entry.input_size if entry is not None and entry.input_size else data.size
     shape: tuple[int, int, int] = (data.channels, size, size)
@@ -89,9 +104,9 @@ def check_result(place: Place, findings: Findings) -> Rows | None:
         shape = metadata.size
     rows = Rows(table, found, shape, place.name, metadata)
     if not check_rows(rows, place, findings):
-        return None
+        return None, None
     check_numbers(rows, findings)
-    return rows
+    return rows, sketch(place, rows, meta or {})
 
 
 def _columns(metadata: Metadata | None) -> Schema:

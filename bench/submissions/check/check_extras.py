@@ -10,6 +10,7 @@ import numpy as np
 from bench.grid import BIN_WIDTH, BINS, frequency_grid, power_without_dc, ring_counts
 from bench.metrics import Metric
 from bench.results import schema
+from bench.submissions.check.check_map import map_problems
 from bench.submissions.check.footer import check_columns, open_checked, read_columns
 from bench.submissions.check.places import Place
 from bench.submissions.check.problems import Findings, short
@@ -125,6 +126,8 @@ def _check_map(
     if not (np.isfinite(p).all() and (p >= 0).all() and abs(p.sum() - 1) < 1e-3):
         findings.add(where, f"expected shares that sum to 1, found {p.sum():.6g}")
         return
+    for text in map_problems(p, rows, kept):
+        findings.add(where, text)
     if wanted == (height, width):
         # linear in p: the mean map's centroid is the mean of the rows' centroids
         centroid = float(np.fft.ifftshift(p).ravel() @ frequency_grid(height, width).radius)

@@ -14,6 +14,7 @@ from bench.metrics import METRICS, definitions
 from bench.results.metadata import Metadata, problems
 from bench.results.written import same_settings
 from bench.submissions.check.check_rows import accepted
+from bench.submissions.check.entries import lacks
 from bench.submissions.check.places import Place
 from bench.submissions.check.problems import Findings, short
 
@@ -110,9 +111,8 @@ def _entry(
             text = f"expected {getattr(entry, key)!r} as its entry says, found {short(meta[key])}"
             findings.add(f"metadata {key}", text, "correct the entry, or measure again with it")
     _same_entry(meta.get("entry"), entry, findings)
-    if entry.source in ("checkpoint", "factory") and entry.credits is None:
-        text = "expected [credits] with authors, training_data and licence in its entry, found none"
-        findings.add("", text, "add them to the entry")
+    for text, remedy in lacks(entry):
+        findings.add("", text, remedy)
     return entry
 
 
@@ -184,10 +184,6 @@ def _weights(found: Metadata, place: Place, entry: ModelEntry | None, findings: 
     if stated is not None and digest != stated:
         text = f"expected {stated[:16]}... as its entry states, found {digest[:16]}..."
         findings.add("metadata weights_sha256", text, "state the weights that were measured")
-    public = entry.weights is not None and (entry.weights.url or entry.weights.file)
-    if not public and entry.source not in ("timm", "net"):
-        text = "expected where the weights are (weights.url or weights.file in its entry)"
-        findings.add("", f"{text}, found neither", "nobody could verify it: publish the weights")
 
 
 def _stated(place: Place, entry: ModelEntry, findings: Findings) -> str | None:
