@@ -24,6 +24,11 @@ class ExactAffine(AttackSettings):
     affine_only: ClassVar[bool] = True
     settles_by: ClassVar[Literal["largest logit", "spread"] | None] = "spread"
 
+    @property
+    def own(self) -> bool:
+        """False: it reads the weights off the model as it is, not off a prepared copy."""
+        return False
+
     @model_validator(mode="after")
     def _has_a_closed_form(self) -> ExactAffine:
         if self.norm == "l1":

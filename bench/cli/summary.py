@@ -53,7 +53,7 @@ def _line(run: Run, attack: str, rows: pd.DataFrame) -> dict[str, str]:
     correct = rows["clean_correct"].to_numpy(bool)
     fooled = rows["success"].to_numpy(bool)
     kept = fooled & rows["rfc"].notna().to_numpy()
-    norm = run.protocol.attacks[attack].norm
+    norm = run.job.attacks[attack].norm
     seed = run.protocol.seed
     accuracy = proportion_interval(int(correct.sum()), len(rows))
     success = proportion_interval(int(fooled.sum()), int(correct.sum()))

@@ -25,6 +25,7 @@ Norm = Literal["linf", "l2", "l1"]
 ALGORITHMS: dict[str, str] = {
     "pgd": "bench.attacks.pgd:PGD",
     "brendel-bethge": "bench.attacks.brendel_bethge.settings:BrendelBethge",
+    "minimum": "bench.attacks.minimum.settings:Minimum",
     "exact-affine": "bench.attacks.witnesses:ExactAffine",
     "foolbox-ddn": "bench.attacks.witnesses:FoolboxMinimal",
     "foolbox-fmn": "bench.attacks.witnesses:FoolboxMinimal",

@@ -104,6 +104,11 @@ class LoadedModel:
     preprocessing: Mapping[str, Any]
     """Settings of that transform and the normalisation, for the metadata."""
 
+    @property
+    def affine(self) -> bool:
+        """Whether the model is known to be an affine map: a net without nonlinearity."""
+        return self.entry.net is not None and not self.entry.net.relu
+
 
 def load_model(
     model: str,

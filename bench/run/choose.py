@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from bench.data.base import Images, positions_of
+from bench.entries import registry
 from bench.entries.dataset import DatasetEntry
 from bench.entries.model import ModelEntry
 from bench.entries.protocol import Protocol
@@ -24,16 +25,46 @@ def model_entry(request: Request) -> ModelEntry:
     return choose_model(request.what.model, request.data.dataset)
 
 
-def choose_attacks(names: Sequence[str], protocol: Protocol) -> tuple[str, ...]:
-    """Return the chosen attacks in the protocol's order; all of them for none.
+def choose_attacks(
+    names: Sequence[str], protocol: Protocol, lean: bool = False, affine: bool = False
+) -> tuple[str, ...]:
+    """Return the chosen attacks and witnesses in the protocol's order.
+
+    Args:
+        names: what was asked for; none: all of the protocol, and the witnesses that apply. An
+            affine model's exact minimum makes other witnesses needless.
+        protocol: of the run.
+        lean: further training seeds and untrained twins, of which a protocol with witnesses needs
+            the primary attack alone.
+        affine: whether the model is an affine map.
 
     Raises:
         BenchError: an attack that the protocol does not have.
     """
+    everything = {**protocol.attacks, **protocol.witnesses}
     for name in names:
-        if name not in protocol.attacks:
-            raise unknown_name("attack", name, [*protocol.attacks, "clean"])
-    return tuple(name for name in protocol.attacks if not names or name in names)
+        if name not in everything:
+            raise _unknown_attack(name, protocol)
+    if names:
+        return tuple(name for name in everything if name in names)
+    needed = (protocol.primary_attack,) if lean and protocol.witnesses else tuple(protocol.attacks)
+    norms = {protocol.attacks[name].norm for name in needed}
+    return needed + tuple(
+        name
+        for name, witness in protocol.witnesses.items()
+        if witness.affine_only == affine and witness.norm in norms
+    )
+
+
+def _unknown_attack(name: str, protocol: Protocol) -> BenchError:
+    """Return the error for an attack that the protocol lacks; another protocol may have it."""
+    for other in registry.protocol_names():
+        if other != protocol.name and name in registry.protocol(other).attacks:
+            return BenchError(
+                f"expected an attack of protocol {protocol.name}, got {name}, which is one of "
+                f"{other}; add --protocol {other}"
+            )
+    return unknown_name("attack", name, [*protocol.attacks, *protocol.witnesses, "clean"])
 
 
 def choose_device(name: str) -> torch.device:

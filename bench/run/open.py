@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from bench.data.base import Images, positions_of
 from bench.data.check import check_readable
@@ -23,7 +25,11 @@ from bench.models.load import LoadedModel, check, load
 from bench.models.probes import check_model
 from bench.run.choose import choose_attacks, choose_device, choose_ids, model_entry
 from bench.run.machine import keep_freed_memory
+from bench.run.metadata import result_name
 from bench.run.request import Request
+
+WITNESS_PASS = 32
+"""Images that are predicted together while samples for witnesses are chosen."""
 
 
 @dataclass(frozen=True)
@@ -35,13 +41,14 @@ class Opened:
         entry: the model's.
         dataset: its data set's.
         protocol: what is measured.
-        attacks: the chosen ones, in the protocol's order.
+        attacks: the chosen ones and witnesses, in the protocol's order.
         loaded: the model.
         pool: ids that start points are drawn from.
         ids: of the samples that are measured, in order.
         reasons: why the result is partial; none: it is not.
         data: source and fingerprint of the images, for the metadata.
         job: model and images for measuring, at batch size 1 until its pace is chosen.
+        witnessed: ids that witnesses run on, increasing; none if no witness was chosen.
     """
 
     request: Request
@@ -55,6 +62,12 @@ class Opened:
     reasons: tuple[str, ...]
     data: dict[str, Any]
     job: Job
+    witnessed: tuple[int, ...] = ()
+
+    def ids_of(self, attack: str) -> tuple[int, ...]:
+        """Return the samples of an attack: all, but for witnesses of models that are not affine."""
+        witness = self.protocol.witnesses.get(attack)
+        return self.ids if witness is None or witness.affine_only else self.witnessed
 
 
 def open_model(request: Request) -> Opened:
@@ -65,7 +78,8 @@ def open_model(request: Request) -> Opened:
     """
     what, where = request.what, request.where
     protocol = registry.protocol(what.protocol)
-    attacks = () if request.clean else choose_attacks(what.attacks, protocol)
+    if not request.clean:
+        choose_attacks(what.attacks, protocol)  # an unknown name is said before anything is loaded
     entry = model_entry(request)
     dataset = registry.dataset(entry.dataset)
     device = choose_device(request.how.device)
@@ -87,12 +101,17 @@ def open_model(request: Request) -> Opened:
     trained_on = loaded.weights.train_count
     if trained_on is not None and trained_on < dataset.train_count:
         reasons = (*reasons, f"weights trained on {trained_on} of {dataset.train_count} images")
+    everything = {**protocol.attacks, **protocol.witnesses}
+    attacks: tuple[str, ...] = ()
+    if not request.clean:
+        lean = "@" in result_name(entry, loaded.weights)
+        attacks = choose_attacks(what.attacks, protocol, lean, loaded.affine)
     job = Job(
         model_name=entry.name,
         model=loaded.module,
         images=images,
         transform=loaded.transform,
-        attacks={name: protocol.attacks[name] for name in attacks},
+        attacks={name: everything[name] for name in attacks},
         pool_ids=pool,
         seed=protocol.seed if what.seed is None else what.seed,
         classes=loaded.classes,
@@ -108,7 +127,37 @@ def open_model(request: Request) -> Opened:
         name=entry.name,
         gradients=bool(attacks),
     )
-    return Opened(request, entry, dataset, protocol, attacks, loaded, pool, ids, reasons, data, job)
+    witnesses = [name for name in attacks if name in protocol.witnesses]
+    witnessed = _witnessed(job, protocol, dataset.name, ids) if witnesses else ()
+    return Opened(
+        request, entry, dataset, protocol, attacks, loaded, pool, ids, reasons, data, job, witnessed
+    )
+
+
+def _witnessed(job: Job, protocol: Protocol, dataset: str, ids: Sequence[int]) -> tuple[int, ...]:
+    """Return the ids that witnesses run on: the first clean-correct ones in the seeded order.
+
+    Pass by pass from the beginning of that order, so that a large model predicts no more than it
+    must.
+    """
+    asked = set(ids)
+    order = [i for i in protocol.witness_order(dataset) if i in asked]
+    correct: list[int] = []
+    for start in range(0, len(order), WITNESS_PASS):
+        some = order[start : start + WITNESS_PASS]
+        images, labels = job.load(some), job.labels(some)
+        right_of = partial(_right, job, images, labels)
+        right = torch.cat(in_parts(right_of, torch.arange(len(some)), WITNESS_PASS))
+        correct += [i for i, ok in zip(some, right.tolist(), strict=True) if ok]
+        if len(correct) >= protocol.witness_count:
+            break
+    return tuple(sorted(correct[: protocol.witness_count]))
+
+
+def _right(job: Job, images: Tensor, labels: Tensor, some: Tensor) -> Tensor:
+    """Return which of some images are classified correctly, (b,) bool."""
+    found: Tensor = job.logits(images[some]).argmax(1) == labels[some]
+    return found
 
 
 def _data(

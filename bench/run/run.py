@@ -99,7 +99,7 @@ class Run:
     def task(self) -> Task:
         """What is to be measured where."""
         names = ("clean",) if self.request.clean else self.attacks
-        asked = dict.fromkeys(names, self.sample_ids)
+        asked = {name: self.opened.ids_of(name) for name in names}
         size = block_samples(self.job.batch_size)
         return _task(self.request, self.store, self.metadata, asked, size)
 

@@ -9,9 +9,11 @@ from torch import Tensor, nn
 
 from bench.errors import BenchError
 
-Cotangent = Callable[[Tensor, Tensor], Tensor]
-"""(B, classes) logits and (B,) labels -> (B, classes) derivative of each sample's function by its
-logits. Written out, because then one vector-Jacobian product replaces autograd of a loss."""
+Cotangent = Callable[..., Tensor]
+"""(B, classes) logits, (B,) labels and what else belongs to each sample -> (B, classes) derivative
+of each sample's function by its logits. Written out, because then one vector-Jacobian product
+replaces autograd of a loss. It sees the images of one pass: a tensor (B, ...) that it needs besides
+the labels is given to the step, which cuts it with the pass, and is never closed over."""
 
 
 class GradientStep:
@@ -40,7 +42,7 @@ class GradientStep:
         self.equal_passes = equal_passes
 
     def __call__(
-        self, images: Tensor, labels: Tensor, cotangent: Cotangent
+        self, images: Tensor, labels: Tensor, cotangent: Cotangent, *more: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Return logits and input gradients.
 
@@ -48,25 +50,36 @@ class GradientStep:
             images: (B, C, H, W) float in [0, 1], B > 0; not changed.
             labels: (B,) int64.
             cotangent: what to differentiate.
+            more: (B, ...) each, what the cotangent takes besides logits and labels.
 
         Returns:
             (B, classes) logits and (B, C, H, W) contiguous gradients, both detached; the caller
             may write into them.
         """
-        size = self.micro_batch or len(images)
+        size, given = self.micro_batch or len(images), (labels, *more)
         if size >= len(images) and not self.equal_passes:
-            logits, gradient = self._pass(images, labels, cotangent)
+            logits, gradient = self._pass(images, cotangent, given)
             return logits, gradient.contiguous()
         gradients, parts = torch.empty_like(images), []
         for k in range(0, len(images), size):
             part = slice(k, k + size)
             some, count = images[part], len(images[part])
-            logits, gradient = self._pass(self._full(some), self._full(labels[part]), cotangent)
+            cut = tuple(self._full(values[part]) for values in given)
+            logits, gradient = self._pass(self._full(some), cotangent, cut)
             gradients[part] = gradient[:count]
             parts.append(logits[:count])
         return torch.cat(parts), gradients
 
-    def _pass(self, images: Tensor, labels: Tensor, cotangent: Cotangent) -> tuple[Tensor, Tensor]:
+    def _pass(
+        self, images: Tensor, cotangent: Cotangent, given: tuple[Tensor, ...]
+    ) -> tuple[Tensor, Tensor]:
+        leaf, logits = self._forward(images)
+        values = logits.detach()
+        (gradient,) = torch.autograd.grad(logits, leaf, cotangent(values, *given))
+        return values, gradient
+
+    def _forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the images as the graph's leaf, and the logits."""
         with torch.enable_grad():
             leaf = self._laid_out(images).requires_grad_()
             logits: Tensor = self.model(leaf)
@@ -75,9 +88,35 @@ class GradientStep:
                 "expected logits that can be differentiated by the images, got logits without a "
                 "gradient, from the model; gradient attacks need one, remove detach or no_grad"
             )
-        values = logits.detach()
-        (gradient,) = torch.autograd.grad(logits, leaf, cotangent(values, labels))
-        return values, gradient
+        return leaf, logits
+
+    def jacobian(self, images: Tensor, labels: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Return logits and the gradients of several differences of logits at once.
+
+        One pass forward, one backward for each target: about half of the cost of so many steps.
+
+        Args:
+            images: (B, C, H, W) float in [0, 1], B > 0; not changed.
+            labels: (B,) int64.
+            targets: (B, T) int64, classes other than the label.
+
+        Returns:
+            (B, classes) logits and (B, T, C, H, W) gradients of (target's logit - label's logit).
+        """
+        size = self.micro_batch or len(images)
+        logits, gradients = [], images.new_empty(*targets.shape, *images.shape[1:])
+        for k in range(0, len(images), size):
+            part = slice(k, k + size)
+            some, own, others = (self._full(v[part]) for v in (images, labels, targets))
+            count = len(images[part])
+            leaf, values = self._forward(some)
+            for t, target in enumerate(others.T):
+                cotangent = -difference_cotangent(values.detach(), own, target)
+                last = t == targets.shape[1] - 1
+                (gradient,) = torch.autograd.grad(values, leaf, cotangent, retain_graph=not last)
+                gradients[part, t] = gradient[:count]
+            logits.append(values.detach()[:count])
+        return torch.cat(logits), gradients
 
     def at_most(self, size: int) -> None:
         """Put no more than this many images into a pass from now on, for memory ran out."""
@@ -128,3 +167,15 @@ def margin_cotangent(logits: Tensor, labels: Tensor) -> Tensor:
     return result.scatter_add_(
         1, others.argmax(1, keepdim=True), torch.full_like(result[:, :1], -1.0)
     )
+
+
+def difference_cotangent(logits: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
+    """Return the derivative of (the label's logit - the target's logit) by the logits.
+
+    Args:
+        logits: (B, classes).
+        labels: (B,) int64.
+        targets: (B,) int64, another class for each sample.
+    """
+    result = torch.zeros_like(logits).scatter_(1, labels[:, None], 1.0)
+    return result.scatter_(1, targets[:, None], -1.0)

@@ -66,26 +66,27 @@ class BoundaryWalk(ABC):
     @final
     def run(self, step: GradientStep, images: Tensor, labels: Tensor, starts: Tensor) -> Tensor:
         """Return the nearest images that were found; arguments as in `AttackSettings.run`."""
-        best = self._from(step, images, labels, starts)
+        best = self.walk(step, images, labels, starts)
         count = self.settings.nearest_starts
         others = nearest_starts(step, images, labels, count, self.solve) if count else []
         for points, fooled in others:
             rows = fooled.nonzero()[:, 0]
             if len(rows) == 0:
                 continue
-            found = self._from(step, images[rows], labels[rows], points[rows])
+            found = self.walk(step, images[rows], labels[rows], points[rows])
             old, new = (self.distance((x - images[rows]).flatten(1)) for x in (best[rows], found))
             nearer = (new < old).nonzero()[:, 0]
             best[rows[nearer]] = found[nearer]
         return best
 
-    def _from(self, step: GradientStep, images: Tensor, labels: Tensor, starts: Tensor) -> Tensor:
+    def walk(self, step: GradientStep, images: Tensor, labels: Tensor, starts: Tensor) -> Tensor:
         """Walk from one start point for each sample; return the nearest images (B, C, H, W)."""
         best = starts.flatten(1).clone()
         walk = self._begin(step, images, labels, best)
         settings, shape = self.settings, images.shape[1:]
         for number, radius in enumerate(_radii(settings, walk.x.shape[1])):
             logits, gradient = step(walk.x.view(-1, *shape), walk.labels, margin_cotangent)
+            self.watch(walk.index, logits, gradient)
             behind = logit_margin(logits, walk.labels)
             distance = self.distance(walk.x - walk.x0)
             self._record(walk, best, distance, behind > 0)
@@ -98,6 +99,9 @@ class BoundaryWalk(ABC):
             if not self._leave(walk, distance, optimum):
                 break
         return best.view(-1, *shape)
+
+    def watch(self, index: Tensor, logits: Tensor, gradient: Tensor) -> None:  # noqa: B027
+        """See what a step gives to samples `index` (n,) of the batch; changes nothing."""
 
     def _begin(self, step: GradientStep, images: Tensor, labels: Tensor, starts: Tensor) -> _Walk:
         """Search the boundary between image and start by bisection, and stand there."""

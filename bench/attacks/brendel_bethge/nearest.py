@@ -15,7 +15,7 @@ from torch import Tensor
 
 from bench.attacks.base import logit_margin
 from bench.attacks.brendel_bethge.trust_region import Problem, column
-from bench.steps.step import GradientStep
+from bench.steps.step import GradientStep, difference_cotangent
 
 CANDIDATES = 10
 """Classes whose distance is estimated: those with the largest logits."""
@@ -59,12 +59,7 @@ def _way(
     step: GradientStep, images: Tensor, labels: Tensor, target: Tensor, solve: Solve
 ) -> tuple[Tensor, Tensor]:
     """Return the shortest way (B, D) to the plane where target and label tie, and its norm."""
-
-    def difference(logits: Tensor, own: Tensor) -> Tensor:
-        zeros = torch.zeros_like(logits)
-        return zeros.scatter(1, own[:, None], 1.0).scatter_(1, target[:, None], -1.0)
-
-    logits, gradient = step(images, labels, difference)
+    logits, gradient = step(images, labels, difference_cotangent, target)
     behind = (logits.gather(1, target[:, None]) - logits.gather(1, labels[:, None]))[:, 0]
     normal, x0 = gradient.flatten(1), images.flatten(1)
     tiny = torch.finfo(normal.dtype).tiny

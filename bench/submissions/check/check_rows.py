@@ -90,6 +90,11 @@ def _witness(rows: Rows, name: str, found: Array, findings: Findings) -> None:
     """A witness has no row, or those of the first clean-correct ids in the seeded order."""
     rules = rows.rules
     correct = set(rows["sample_id"][rows.of(rules.primary) & rows["clean_correct"]].tolist())
+    if rules.witnesses[name].affine_only:
+        if len(found) not in (0, len(rules.ids)):
+            text = f"expected every sample for {name} or none, found {len(found)}"
+            findings.add("", text, "measure it with `bench eval`")
+        return
     chosen = rules.protocol.witness_ids(rules.dataset.name, correct)
     if len(set(found.tolist()) ^ set(chosen[: len(found)])) > 2 * DRIFT or (
         len(found) > len(chosen) + DRIFT
