@@ -53,6 +53,12 @@ def registry_dir() -> Path:
     )
 
 
+def forget() -> None:
+    """Forget what was read, after a file of the registry has changed."""
+    for remembered in (_files, _read, _dataset, _protocol, _earlier):
+        remembered.cache_clear()
+
+
 # ---------------------------------------------------------------- the folders
 
 
