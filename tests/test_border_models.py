@@ -217,6 +217,28 @@ def test_half_precision_inside_passes_and_gives_float32() -> None:
     check(made)
 
 
+class Tokens(nn.Module):
+    """Batch norm, then tokens: PyTorch 2.14 mistakes the strides of one image's gradient here."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(1, 8, 7, 7), nn.BatchNorm2d(8)
+        self.readout = nn.Linear(16 * 8, CLASSES)
+        self.register_buffer("table", torch.zeros(1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.table.any():  # filled when it is first called
+            self.table.fill_(2.0)
+        tokens = self.norm(self.conv(x)).flatten(2).transpose(1, 2)
+        return self.readout(tokens.square().flatten(1) * self.table)
+
+
+@pytest.mark.filterwarnings("ignore:model 'mine'. PyTorch:bench.errors.BenchWarning")
+def test_what_pytorch_mistakes_is_not_the_models_fault() -> None:
+    torch.manual_seed(0)
+    check(Tokens().eval().requires_grad_(False))
+
+
 def test_probabilities_pass_with_a_warning() -> None:
     with pytest.warns(BenchWarning, match="expected logits, got probabilities"):
         check(quirk(after=lambda y, _: y.softmax(1)))
@@ -332,8 +354,15 @@ def test_a_factory_that_fails_is_one_line() -> None:
 # ---------------------------------------------------------------- calibration
 
 
+class Flat(nn.Module):
+    """A read-out that refuses channels_last."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.view(len(x), -1)[:, :CLASSES]
+
+
 class NotTwice(nn.Module):
-    """A model that bears no change: hooks, copies and other memory formats make it fail."""
+    """A model that can't be copied."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -343,17 +372,27 @@ class NotTwice(nn.Module):
         raise RuntimeError("no copies")
 
     def forward(self, x: Tensor) -> Tensor:
-        if not x.is_contiguous():
-            raise RuntimeError("expected contiguous images")
+        return self.inner(x)
+
+
+class OneLayout(nn.Module):
+    """A model that takes no other memory format than the usual one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Sequential(nn.Conv2d(1, 3, 3), nn.ReLU(), nn.Conv2d(3, 3, 3), Flat())
+
+    def forward(self, x: Tensor) -> Tensor:
         return self.inner(x)
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit:FutureWarning")
-@pytest.mark.parametrize("kind", ["no copies", "TorchScript"])
+@pytest.mark.parametrize("kind", ["no copies", "one layout", "TorchScript"])
 def test_a_candidate_that_raises_is_not_chosen(kind: str) -> None:
     torch.manual_seed(0)
     plain = Plain().eval().requires_grad_(False)
-    model = NotTwice().eval() if kind == "no copies" else torch.jit.script(plain)
+    kinds = {"no copies": NotTwice, "one layout": OneLayout}
+    model = kinds[kind]() if kind in kinds else torch.jit.script(plain)
     model = OnClones(model).eval().requires_grad_(False)
     images, labels = torch.rand(4, *SHAPE), torch.arange(4)
     choice = calibrate(model, images, labels, rounds=1)

@@ -261,7 +261,7 @@ def test_list_as_table_and_json(kind: str, capsys: pytest.CaptureFixture[str]) -
     assert call(["list", kind, "--json"]) == 0
     rows = json.loads(capsys.readouterr()[0])
     assert table.splitlines()[-1] == f"{len(rows)} {kind}"
-    assert {"models": 92, "datasets": 6, "attacks": 20}.get(kind, len(rows)) == len(rows)
+    assert {"models": 92, "datasets": 7, "attacks": 20}.get(kind, len(rows)) == len(rows)
 
 
 def test_list_of_something_else(capsys: pytest.CaptureFixture[str]) -> None:

@@ -63,9 +63,9 @@ def load_images(
         )
     images, whole = _open(entry, split, data, data_dir, registry_dir, offline)
     images = check_images(images, entry)
+    check_fingerprint(images, entry, split)
     if whole:
         check_count(images, entry, split)
-    check_fingerprint(images, entry, split)
     check_labels_of(images, entry, split, registry_dir)
     return images
 

@@ -93,6 +93,18 @@ def call_singly(
     return Called(torch.cat([part.logits for part in parts]), torch.cat(found) if found else None)
 
 
+def call_doubled(
+    module: nn.Module, images: Tensor, gradients: bool, look: Look | None = None
+) -> Called:
+    """Run a model as `call` does, each image with nothing but itself in its batch, twice."""
+    parts = [
+        call(module, images[k : k + 1].repeat(2, 1, 1, 1), gradients, look)[:1]
+        for k in range(len(images))
+    ]
+    found = [part.gradient for part in parts if part.gradient is not None]
+    return Called(torch.cat([part.logits for part in parts]), torch.cat(found) if found else None)
+
+
 def same(a: Tensor, b: Tensor) -> bool:
     """Whether two tensors are equal, NaN counting as itself."""
     return a.shape == b.shape and bool(((a == b) | ((a != a) & (b != b))).all())

@@ -16,7 +16,6 @@ from __future__ import annotations
 import contextlib
 import copy
 import random
-import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
 
@@ -24,9 +23,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bench.errors import BenchError, BenchWarning
+from bench.errors import BenchError
 from bench.models.identity import probe_images
-from bench.models.probe_calls import Called, call, call_singly, same
+from bench.models.probe_calls import Called, call, call_doubled, call_singly, same
+from bench.models.probe_words import (
+    check_logits,
+    one_line,
+    warn_of_probabilities,
+    warn_of_single_images,
+)
 
 REPEATED = (1e-5, 1e-2)
 """Most by which a call may differ from the same call again, logits over their spread and gradients
@@ -67,22 +72,13 @@ def check_model(
             changes from call to call, or mixes the images of a batch.
     """
     images = probe_images(shape).to(device)
-    buffers = {key: value.clone() for key, value in module.named_buffers()}
-    look = partial(_check_logits, classes=classes, name=name)
+    look = partial(check_logits, classes=classes, name=name)
     with _sharp():
         try:
             _check(module, images, name, gradients, look)
         except (RuntimeError, MemoryError):
             # out of memory, for all else is one line: then its batches will be small, too
             _check_alone(module, images[:1], name, gradients, look)
-    now = dict(module.named_buffers())
-    changed = [key for key in now if key not in buffers or not same(now[key], buffers[key])]
-    if changed:
-        raise BenchError(
-            f"model {name!r}: expected a model that is the same after every call, found its buffer "
-            f"{changed[0]!r} changed by one (batch norm in training mode?); call eval() where it "
-            "is made"
-        )
 
 
 def _check_alone(
@@ -101,15 +97,18 @@ def _check(
     module: nn.Module, images: Tensor, name: str, gradients: bool, look: Callable[..., None]
 ) -> None:
     def run(how: Callable[..., Called], wanted: bool = gradients) -> Called:
-        return _one_line(lambda: how(module, images, wanted, partial(look, wanted)), images, name)
+        return one_line(lambda: how(module, images, wanted, partial(look, wanted)), images, name)
 
     states = _random_states(images.device)
     first = run(call)
+    # only now, for some models fill their tables when they are first called
+    buffers = {key: value.clone() for key, value in module.named_buffers()}
     drawn = not all(map(same, states, _random_states(images.device)))
-    _warn_of_probabilities(first.logits, name)
+    warn_of_probabilities(first.logits, name)
     single = run(call_singly)
     for _ in range(REPEATS[drawn]):
         _must_repeat(first, run(call), drawn, name)
+    _must_be_unchanged(module, buffers, name)
     found = _more_than_rounding(first, run(call, False), module, images, call)
     if found is not None:
         raise BenchError(
@@ -117,11 +116,29 @@ def _check(
             f"({found[1]:.1e} apart, in units of their size); it must not ask which is wanted"
         )
     found = _more_than_rounding(first, single, module, images, call_singly)
+    if found is not None and found[0] == "gradients":
+        # is it the model, or PyTorch, whose backward passes mistake strides in batches of one?
+        doubled = run(call_doubled)
+        found = _more_than_rounding(first, doubled, module, images, call_doubled)
+        if found is None:
+            warn_of_single_images(name)
     if found is not None:
         raise BenchError(
             f"model {name!r}: expected a function of one image, got {found[0]} that depend on the "
             f"others of its batch ({found[1]:.1e} apart, in units of their size; batch "
             "statistics?); call eval() where it is made, or normalise with fixed statistics"
+        )
+
+
+def _must_be_unchanged(module: nn.Module, before: dict[str, Tensor], name: str) -> None:
+    """Raise BenchError if calls have changed a buffer."""
+    now = dict(module.named_buffers())
+    changed = [key for key in now if key not in before or not same(now[key], before[key])]
+    if changed:
+        raise BenchError(
+            f"model {name!r}: expected a model that is the same after every call, found its buffer "
+            f"{changed[0]!r} changed by one (batch norm in training mode?); call eval() where it "
+            "is made"
         )
 
 
@@ -186,58 +203,6 @@ def _in_float64(
     if not batch.in_float64:
         return None
     return batch.difference(other)[0], batch[:1].difference(other[:1])[1]
-
-
-def _one_line(work: Callable[[], Called], images: Tensor, name: str) -> Called:
-    """Run a model; whatever its code raises becomes one line, but for memory."""
-    try:
-        return work()
-    except (BenchError, torch.OutOfMemoryError, MemoryError):
-        raise
-    except Exception as error:
-        if "allocate memory" in str(error) or "not enough memory" in str(error):
-            raise
-        reason = " ".join((str(error).strip() or type(error).__name__).splitlines()[0].split())
-        size = " x ".join(str(side) for side in images.shape[1:])
-        raise BenchError(
-            f"expected a model that takes {size} images, got {reason!r}, from {name!r}; "
-            "check dataset and input_size in its entry"
-        ) from error
-
-
-def _check_logits(gradients: bool, logits: object, *, classes: int, name: str) -> None:
-    found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-    if not isinstance(logits, Tensor) or logits.ndim != 2 or logits.shape[1] != classes:
-        raise BenchError(
-            f"model {name!r}: expected logits (images, {classes}) of a data set with {classes} "
-            f"classes, got {found}; check the entry's dataset and the read-out"
-        )
-    if not logits.is_floating_point():
-        raise BenchError(
-            f"model {name!r}: expected floating-point logits, got {logits.dtype}; return what "
-            "comes before argmax"
-        )
-    if not bool(logits.isfinite().all()):
-        raise BenchError(
-            f"model {name!r}: expected finite logits on probe images, got NaN or infinity; "
-            "check the weights"
-        )
-    if gradients and not logits.requires_grad:
-        raise BenchError(
-            f"model {name!r}: expected logits that can be differentiated by the images, got logits "
-            "without a gradient; gradient attacks need one: remove detach or no_grad"
-        )
-
-
-def _warn_of_probabilities(logits: Tensor, name: str) -> None:
-    rows = logits.sum(1)
-    if bool((logits >= 0).all()) and torch.allclose(rows, torch.ones_like(rows), atol=1e-3):
-        warnings.warn(
-            f"model {name!r}: expected logits, got probabilities (none negative, sum 1): a softmax "
-            "flattens gradients, so attacks may stall; return what comes before it",
-            BenchWarning,
-            stacklevel=2,
-        )
 
 
 def _random_states(device: torch.device) -> list[Tensor]:
