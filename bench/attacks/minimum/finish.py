@@ -14,8 +14,8 @@ GROWTH = (1e-6, 1e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
 SHRINK = 1e-2
 """An adversarial point is shrunk at most by this share."""
 POSITIONS = 4
-SHARE = 2e-4
-"""Largest share of the clean image's margin to aim beyond the boundary."""
+TINY = 2e-5
+"""Share of the clean image's margin to aim beyond the boundary where settling grows the point."""
 SETTLE = (0.0, 1e-5, 1e-4, 1e-3)
 """Candidates for s in delta <- clip((1 + s) delta), tried in this order."""
 MARGIN = 1e-5
@@ -106,15 +106,17 @@ def settle(step: GradientStep, images: Tensor, adversarial: Tensor, labels: Tens
 def goal(logits: Tensor, labels: Tensor) -> Tensor:
     """Return the margin (B,) to aim at beyond the boundary.
 
-    A little more than settling asks for; near the boundary a share of the way, which settling may
-    not exceed either; never less than the logits' float resolves.
+    A little more than settling asks for, if its largest growth could give that; else next to
+    nothing, for settling will grow the point by that much anyway. Never less than the logits' float
+    resolves.
 
     Args:
         logits: (B, classes) of the clean images, as the model gives them.
         labels: (B,) int64.
     """
-    way = SHARE * logit_margin(logits, labels).abs()
-    return torch.maximum(torch.minimum(1.2 * MARGIN * spread(logits), way), resolution(logits))
+    way, asked = logit_margin(logits, labels).abs(), 1.2 * MARGIN * spread(logits)
+    aim = torch.where(asked <= SETTLE[-1] * way, asked, TINY * way)
+    return torch.maximum(aim, resolution(logits))
 
 
 def _per_image(values: Tensor, like: Tensor) -> Tensor:

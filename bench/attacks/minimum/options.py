@@ -36,7 +36,9 @@ class Options:
     """Linf: how weakly a step is held at the best point (kappa of the proximal term)."""
     second_starts: int = 2
     """How often a search begins again elsewhere; 0: never."""
-    rough: float = 5e-3
-    """A search that ends while its cuts promise more than this, relative, is not stationary."""
+    rough: float = 1e-3
+    """A search that ends while its cuts promise more than this, relative, is polished by a walk."""
+    stationary: float = 5e-3
+    """One that ends while they promise more than this is not stationary."""
     walk_steps: int = 200
     """Steps of a Brendel-Bethge walk, the polish and fallback; 0: none."""

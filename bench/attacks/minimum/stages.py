@@ -169,11 +169,11 @@ class Stages:
         if len(rows):
             images, labels = self.images[rows], self.labels[rows]
             delta = best.delta[rows].view_as(images)
-            delta = shrink(self.step, images, delta, labels, 0.3 * self.aim[rows])
+            delta = shrink(self.step, images, delta, labels, 0.95 * self.aim[rows])
             x = (images + delta).clamp_(0, 1)
             adversarial[rows] = settle(self.plain, images, x, labels)
         nonfinite = self.search.nonfinite | self.walk.nonfinite
-        stationary = (self.why == EXACT) | (self.left <= self.options.rough) | self.clean
+        stationary = (self.left <= self.options.stationary) | self.clean
         stalled = ~stationary & ~(self.walked & self.gained)
         stalled |= ~have & ~self.clean
         codes = torch.where(nonfinite, 2, torch.where(stalled, 1, 0)).tolist()
