@@ -6,7 +6,7 @@ import csv
 import io
 import math
 
-from bench.board.build import Board, Row, Table
+from bench.board.table import Board, Row, Table
 from bench.board.flags import flags, verified
 from bench.stats.intervals import Interval
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from bench.board import shown as shown_module
 from bench.board import spectra
-from bench.board.build import Table
+from bench.board.table import Table
 from bench.board.shown import Shown, mark, with_spectrum
 from bench.figures import curves, examples, maps, profiles, scatter, style
 from bench.figures import mark as mark_module

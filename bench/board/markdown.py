@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from bench.board.build import Board, Row, Table
+from bench.board.table import Board, Row, Table
 from bench.board.flags import MEANINGS, flags, verified
 from bench.board.groups import groups
 from bench.board.tabular import tabular

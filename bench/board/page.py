@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.board.build import Board, Row, Table
+from bench.board.table import Board, Row, Table
 from bench.board.flags import MEANINGS, flags, verified
 from bench.board.markdown import heading, input_text, slug
 from bench.board.shown import Shown, is_linear

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bench.board.build import Table
+from bench.board.table import Table
 from bench.data.formats import embedded
 from bench.entries import registry
 from bench.entries.ids import places

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.board.build import Board, Table
+from bench.board.table import Board, Table
 from bench.board.csv_file import csv_text
 from bench.board.drawn import CAPTIONS, figures
 from bench.board.markdown import BACK_LINK, INDEX_TITLE, index, page, slug

@@ -7,6 +7,9 @@ normative fields. A key that comes later, left out, changes no hash.
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Collection
+from itertools import islice
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
@@ -93,6 +96,24 @@ class Protocol(Frozen):
         """Return the identity of one of its attacks or witnesses, 64 hex digits."""
         settings = {**self.attacks, **self.witnesses}[attack]
         return attack_hash(attack, settings, self.seed, self.sample_ids(dataset))
+
+    def witness_order(self, dataset: str) -> tuple[int, ...]:
+        """Return the ids in the order, drawn from the seed, that witnesses take them in."""
+
+        def draw(sample_id: int) -> bytes:
+            return hashlib.sha256(f"{self.seed} witness {sample_id}".encode()).digest()
+
+        return tuple(sorted(self.sample_ids(dataset), key=draw))
+
+    def witness_ids(self, dataset: str, correct: Collection[int]) -> tuple[int, ...]:
+        """Return the ids that witnesses run on, in their order: the first clean-correct ones.
+
+        Args:
+            dataset: its name.
+            correct: ids that the model classifies correctly.
+        """
+        chosen = (i for i in self.witness_order(dataset) if i in correct)
+        return tuple(islice(chosen, self.witness_count))
 
     def normative(self, dataset: str) -> dict[str, Any]:
         """Return the fields that decide the numbers on one data set, JSON-ready."""

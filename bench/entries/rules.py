@@ -25,6 +25,7 @@ class Rules:
         hash: SHA-256 of the protocol's normative fields for this data set.
         hashes: that one, and earlier ones under which results were written.
         ids: the sample ids, in the protocol's order.
+        attack_hashes: attack or witness -> its identity.
     """
 
     protocol: Protocol
@@ -32,11 +33,33 @@ class Rules:
     hash: str
     hashes: tuple[str, ...]
     ids: tuple[int, ...]
+    attack_hashes: Mapping[str, str]
 
     @property
     def attacks(self) -> Mapping[str, AttackSettings]:
         """Attack name -> settings, in the protocol's order."""
         return self.protocol.attacks
+
+    @property
+    def witnesses(self) -> Mapping[str, AttackSettings]:
+        """Witness name -> settings: attacks that test the minimal ones on a subset."""
+        return self.protocol.witnesses
+
+    @property
+    def everything(self) -> Mapping[str, AttackSettings]:
+        """Attacks and witnesses."""
+        return {**self.attacks, **self.witnesses}
+
+    def needed(self, name: str, schema_version: int = 2) -> tuple[str, ...]:
+        """Return the attacks that a submission needs.
+
+        Args:
+            name: `<model>[@random][@seedN]`; further seeds and untrained twins need the primary
+                attack only.
+            schema_version: of its file; in version 1 all need all.
+        """
+        lean = "@" in name and schema_version > 1
+        return (self.primary,) if lean else tuple(self.attacks)
 
     @property
     def primary(self) -> str:
@@ -64,7 +87,10 @@ def _rules(protocol: str, dataset: str, root: Path) -> Rules:
     found, data = registry.protocol(protocol), registry.dataset(dataset)
     current = found.hash(dataset)
     hashes = (current, *registry.earlier_hashes(protocol, dataset))
-    return Rules(found, data, current, hashes, found.sample_ids(dataset))
+    attacks = {
+        name: found.attack_hash(dataset, name) for name in (*found.attacks, *found.witnesses)
+    }
+    return Rules(found, data, current, hashes, found.sample_ids(dataset), attacks)
 
 
 def rules_for(metadata: Mapping[str, Any]) -> Rules:

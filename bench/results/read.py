@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from bench.entries import ids as sample_ids
 from bench.entries.rules import Rules, rules_for
 from bench.errors import BenchError
-from bench.results.schema import METADATA_KEY
+from bench.results.schema import BROKEN, METADATA_KEY
 from bench.results.transform import transform_text
 from bench.stats.bootstrap import Bools, Floats
 
@@ -136,13 +136,15 @@ def read(path: Path) -> tuple[Submission, Samples]:
 
 @dataclass(frozen=True)
 class Samples:
-    """The rows of one submission as arrays; A attacks and n ids, both in the protocol's order.
+    """The rows of one submission as arrays; A attacks, then witnesses, and n ids.
+
+    Both are in the protocol's order; a file may hold a part of them.
 
     Attributes:
         present: (A, n) a row is there.
         clean_correct: (A, n).
         success: (A, n) clean-correct and fooled.
-        nonfinite: (A, n) the attack or the logits broke down.
+        broken: (A, n) the attack or the logits broke down, or it could not take its steps.
         zero_grad: (A, n) the loss gradient at the clean image is exactly zero.
         graded: (A, n) zero_grad was measured.
         norm: (A, n) in the attack's own norm; NaN where not attacked.
@@ -152,7 +154,7 @@ class Samples:
     present: Bools
     clean_correct: Bools
     success: Bools
-    nonfinite: Bools
+    broken: Bools
     zero_grad: Bools
     graded: Bools
     norm: Floats
@@ -161,7 +163,18 @@ class Samples:
     @property
     def kept(self) -> Bools:
         """(A, n) clean-correct and fooled, with a spectrum."""
-        return self.success & ~np.isnan(self.quantities["rfc"])
+        return self.fooled & ~np.isnan(self.quantities["rfc"])
+
+    @property
+    def fooled(self) -> Bools:
+        """(A, n) clean-correct and fooled by an attack that did its work."""
+        return self.success & ~self.broken
+
+    @property
+    def distance(self) -> Floats:
+        """(A, n) norm that fools, infinite where none was found; NaN where not attacked."""
+        attacked = self.present & self.clean_correct
+        return np.where(attacked, np.where(self.fooled, self.norm, np.inf), np.nan)
 
 
 def read_samples(submission: Submission) -> Samples:
@@ -188,7 +201,7 @@ def _read(file: pq.ParquetFile, rules: Rules) -> Samples:
 
 
 def _arrange(table: pa.Table, rules: Rules) -> Samples:
-    attacks, ids = list(rules.attacks), np.asarray(rules.ids)
+    attacks, ids = list(rules.everything), np.asarray(rules.ids)
     where, known = _places(table, attacks, ids)
     shape = (len(attacks), len(ids))
 
@@ -206,17 +219,17 @@ def _arrange(table: pa.Table, rules: Rules) -> Samples:
 
     status = table["status"].combine_chunks()
     codes = pc.fill_null(status.indices, 0).to_numpy(zero_copy_only=False)
-    broken = [i for i, s in enumerate(status.dictionary.to_pylist()) if s == "nonfinite"]
+    broken = [i for i, s in enumerate(status.dictionary.to_pylist()) if s in BROKEN]
     size = {q: table[q].to_numpy() for q in QUANTITIES}
-    norms = {q: spread(size[q], np.nan) for q in {s.norm for s in rules.attacks.values()}}
+    norms = {q: spread(size[q], np.nan) for q in {s.norm for s in rules.everything.values()}}
     return Samples(
         present=spread(np.ones(len(table), dtype=bool), False),
         clean_correct=spread(flags("clean_correct"), False),
         success=spread(flags("success") & flags("clean_correct"), False),
-        nonfinite=spread(np.isin(codes, broken), False),
+        broken=spread(np.isin(codes, broken), False),
         zero_grad=spread(flags("zero_grad"), False),
         graded=spread(table["zero_grad"].is_valid().to_numpy(), False),
-        norm=np.stack([norms[s.norm][i] for i, s in enumerate(rules.attacks.values())]),
+        norm=np.stack([norms[s.norm][i] for i, s in enumerate(rules.everything.values())]),
         quantities={q: spread(size[q], np.nan) for q in ("rfc", "hfe", "image_rfc")},
     )
 

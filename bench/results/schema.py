@@ -15,6 +15,9 @@ METADATA_KEY = b"bench"
 
 STATUSES = ("ok", "clean_wrong", "not_fooled", "init_failed", "zero", "nonfinite")
 
+BROKEN = ("nonfinite", "stalled")
+"""Statuses of samples that the attack failed on: in no mean, and not fooled in a median."""
+
 _NAME = pa.dictionary(pa.int32(), pa.string())
 
 

@@ -9,7 +9,6 @@ Sources: Romano and Wolf 2005 (stepdown max-|t|); Mogstad, Romano, Shaikh and Wi
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from bench.stats.bootstrap import Bools, Floats, resample_counts
+from bench.stats.bootstrap import Bools, Floats, resample_counts, workers
 from bench.stats.intervals import Z95, Interval
 from bench.stats.pairs import Models, Pairs, prepare
 from bench.stats.ranks import Signs, rank_intervals
@@ -119,7 +118,7 @@ def significance(values: npt.ArrayLike, kept: npt.ArrayLike, seed: int) -> Signi
         return survives.min(axis=1), survives.min(axis=0), thin
 
     blocks = _blocks(count)
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+    with ThreadPoolExecutor(workers()) as pool:
         results = list(pool.map(fill, blocks))
     for (rows, columns), (left, top, _) in zip(blocks, results, strict=True):
         seed_sd[rows] = np.minimum(seed_sd[rows], left)

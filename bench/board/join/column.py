@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bench.board.build import Row, Table
+from bench.board.table import Row, Table
 from bench.board.csv_file import HEADER, line
 from bench.errors import BenchError, unknown_name
 from bench.grid import white_noise

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.board.build import Board, Row, Table
+from bench.board.table import Board, Row, Table
 from bench.board.join.column import CARRIED, check_column, resampled_values, values
 from bench.board.join.match import Match, known, match
 from bench.board.join.table import External
