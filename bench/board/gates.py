@@ -28,7 +28,11 @@ def incomplete(
 
 
 def failed(
-    rows: Samples, rules: Rules, clean: Interval, attacks: Mapping[str, AttackSummary], order: Places
+    rows: Samples,
+    rules: Rules,
+    clean: Interval,
+    attacks: Mapping[str, AttackSummary],
+    order: Places,
 ) -> tuple[str, ...]:
     """Return the gates that a result fails (design contract, gates).
 

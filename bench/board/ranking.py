@@ -12,6 +12,7 @@ from bench.board.seeds import Seeds, roll_up
 from bench.board.table import Row, Table, Told
 from bench.entries import registry
 from bench.entries.rules import Rules
+from bench.stats.bootstrap import Bools, Floats
 from bench.stats.ranks import tie_groups
 from bench.stats.recipes import recipe_significance
 from bench.stats.simultaneous import MAX_DRAWN, significance
@@ -68,7 +69,7 @@ def _recipes(rows: Sequence[Row], rules: Rules) -> tuple[tuple[Row, ...], Told]:
 
 def padded(
     models: Sequence[Mapping[int, ModelSummary]],
-) -> tuple[np.ndarray[tuple[int, ...], np.dtype[np.float64]], np.ndarray[tuple[int, ...], np.dtype[np.bool_]]]:
+) -> tuple[Floats, Bools]:
     """Return (M, S, n) RFC under the primary attack and kept; S are all seed numbers in order.
 
     A seed that a model does not have is NaN and not kept, so seeds are paired by number.

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from bench.board.table import Row, Table
 from bench.board.spectra import clean_profile, profiles
+from bench.board.table import Row, Table
 from bench.figures.mark import Mark
 from bench.figures.profiles import Profile
 from bench.figures.style import plain

@@ -71,6 +71,8 @@ def _percent(found: Interval) -> str:
 def _interval(found: Interval) -> str:
     if found.mean != found.mean:
         return "-"
+    if found.low != found.low:
+        return f"{found.mean:.3f}"
     return f"{found.mean:.3f} [{found.low:.3f}, {found.high:.3f}]"
 
 
