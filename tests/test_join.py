@@ -303,7 +303,11 @@ def test_any_column_of_the_board(submissions: Path, tmp_path: Path, metric: str)
     )
     bench.leaderboard(submissions, tmp_path / "board", figures=False)
     with (tmp_path / "board" / "leaderboard.csv").open() as stream:
-        lines = [x for x in csv.DictReader(stream) if x["attack"] == "bb-linf" and x["rank_low"]]
+        lines = [
+            x
+            for x in csv.DictReader(stream)
+            if x["attack"] == "bb-linf" and x["checkpoint_rank_low"]
+        ]
     lines = [x for x in lines if x["height"] == "28"]
     y = [list(SLOPES).index(x["model"]) % 3 for x in lines]
     x = [float(line[metric]) for line in lines]

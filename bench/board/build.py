@@ -46,7 +46,10 @@ def build(folder: Path) -> Board:
     for key in sorted(groups):
         first = groups[key][0].submission
         tables.append(rank(groups[key], first.rules, first.input_shape[1:]))
-    tables = [replace(t, contrasts=contrasts(t), common=common(t)) for t in with_excess(tables)]
+    tables = [
+        replace(t, contrasts=contrasts(t) if t.ranks else (), common=common(t))
+        for t in with_excess(tables)
+    ]
     # of each data set, what ranks comes first
     tables.sort(key=lambda t: (t.rules.dataset.name, not t.ranks))
     return Board(tuple(tables), tuple(sorted(unusable, key=lambda u: u.path)))

@@ -62,9 +62,9 @@ def told(table: Table) -> str:
     else:
         text += f"Recipe rank: no model has {FEWEST_SEEDS} training seeds yet. "
     return text + (
-        "Where it lacks seeds, the claims of a checkpoint say nothing about training anew unless "
-        "the standard deviation over seeds is below the one that they stand up to: there the first "
-        "of a model's claims against another would fall, if both scattered so much."
+        "The claims of a checkpoint hold for training anew only while the standard deviation over "
+        "seeds is below the one that they stand up to: there the first of a model's claims against "
+        "another would fall, if both scattered so much."
     )
 
 
@@ -100,7 +100,7 @@ def witnesses(table: Table) -> str:
     """Return what the table of witnesses says, and what the gates are."""
     gates = table.rules.gates
     text = (
-        "A minimal attack against the best known distance d*: the smallest that it and its "
+        "A minimal attack against the best known distance d\\*: the smallest that it and its "
         "witnesses (" + ", ".join(table.rules.witnesses) + ") found. Share of the n clean-correct "
         "samples with d > 1.01 d\\*, mean of d / d\\* - 1, and optimality, "
         "1 - (mean d - mean d\\*) / (D - mean d\\*) with both cut at D, the largest d\\* "

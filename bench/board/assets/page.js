@@ -218,7 +218,10 @@ function chooseTable(index) {
   const ranked = t.models.filter((m) => m.rank).length;
   $("about").replaceChildren(
     `${t.dataset}, ${t.heading}: ${t.ranks ? `${ranked} ranked, ${t.models.length - ranked} not` : "this protocol does not rank"}. ${t.samples} samples; primary attack ${t.primary}; white noise has RFC ${show(t.white, 3)} (dashed in the bars). Protocol hash ${t.hash.slice(0, 16)}. `,
-    make("a", { href: t.page, text: "All tables of this data set" }), ". ", t.told,
+    make("a", { href: t.page, text: "All tables of this data set" })
+  );
+  $("told").replaceChildren(
+    t.told,
     ...t.contrasts.filter((c) => !c.why).map((c) => ` ${c.name}: ${show(c.rfc[0], 3)} [${show(c.rfc[1], 3)}, ${show(c.rfc[2], 3)}] (n = ${c.n}).`)
   );
   $("figures").replaceChildren();
