@@ -15,26 +15,30 @@ from bench.stats.bootstrap import Floats
 from bench.stats.intervals import mean_interval, proportion_interval
 from bench.stats.optimality import LONGER
 
-Key = tuple[str, tuple[int, int], str]
+Key = tuple[str, tuple[int, int], str, str]
 
 
 def with_excess(tables: Sequence[Table]) -> list[Table]:
     """Return the tables; rows of protocols that do not rank know their excess over the minimum.
 
-    Results belong together if data set, input size and weights are the same.
+    Results belong together if data set, input size, name and weights are the same: a file may
+    claim the weights of another model, but not its name.
     """
     known: dict[Key, ModelSummary] = {}
     for table in tables:
         for row in table.rows if table.ranks else ():
             for model in (row.model, *row.seeds.counted.values()):
-                if model.weights:
-                    known.setdefault((table.rules.dataset.name, table.size, model.weights), model)
+                known[_key(table, model)] = model
     return [table if table.ranks else _against(table, known) for table in tables]
+
+
+def _key(table: Table, model: ModelSummary) -> Key:
+    return table.rules.dataset.name, table.size, model.name, model.weights
 
 
 def _against(table: Table, known: Mapping[Key, ModelSummary]) -> Table:
     def beside(row: Row) -> Row:
-        found = known.get((table.rules.dataset.name, table.size, row.model.weights))
+        found = known.get(_key(table, row.model)) if row.model.weights else None
         return row if found is None else replace(row, excess=_excesses(row.model, found))
 
     return replace(table, unranked=tuple(beside(row) for row in table.unranked))
