@@ -21,6 +21,8 @@ from bench.entries.rules import rules
 from bench.results.metadata import Metadata
 from bench.results.read import Submission
 
+pytestmark = pytest.mark.usefixtures("caro_ranks")
+
 IMAGENET = {"input_size": [3, 224, 224], "interpolation": "bicubic", "crop_pct": 0.9}
 
 

@@ -24,6 +24,8 @@ from bench.results import schema
 from bench.submissions.check.check import check_submission, group
 from bench.submissions.check.places import collect
 
+pytestmark = pytest.mark.usefixtures("caro_ranks")
+
 CASE = cases.Case("fashionmnist-fully-connected-relu", success=0.97)
 Columns = dict[str, np.ndarray]
 Meta = dict[str, Any]

@@ -20,6 +20,8 @@ from bench.errors import BenchError
 from bench.stats.bootstrap import resample_counts
 from bench.stats.correlation import Correlation, kendall_closed, rank_correlations
 
+pytestmark = pytest.mark.usefixtures("caro_ranks")
+
 # ---------------------------------------------------------------- correlations
 
 
@@ -302,7 +304,11 @@ def test_any_column_of_the_board(submissions: Path, tmp_path: Path, metric: str)
     )
     bench.leaderboard(submissions, tmp_path / "board", figures=False)
     with (tmp_path / "board" / "leaderboard.csv").open() as stream:
-        lines = [x for x in csv.DictReader(stream) if x["attack"] == "bb-linf" and x["rank_low"]]
+        lines = [
+            x
+            for x in csv.DictReader(stream)
+            if x["attack"] == "bb-linf" and x["checkpoint_rank_low"]
+        ]
     lines = [x for x in lines if x["height"] == "28"]
     y = [list(SLOPES).index(x["model"]) % 3 for x in lines]
     x = [float(line[metric]) for line in lines]

@@ -110,3 +110,18 @@ def test_recipe_boards_are_right(models: int, seeds: int) -> None:
     for kind in ("equal", "unequal"):
         found = coverage.recipes(models, seeds, 200, kind, boards=300, seed=seeds)
         assert not coverage.below(found.right, found.boards, 0.94)
+
+
+def test_without_draws_no_recipe_claim_is_added(monkeypatch: pytest.MonkeyPatch) -> None:
+    from bench.stats import recipes
+
+    rng = np.random.default_rng(4)
+    levels = np.linspace(0.3, 0.6, 8)[:, None] + rng.normal(0, 0.01, (8, 4))
+    values = levels[..., None] + rng.normal(0, 0.05, 300) + rng.normal(0, 0.03, (8, 4, 300))
+    drawn = recipe_significance(values, np.ones(values.shape), 1)
+    monkeypatch.setattr(recipes, "MAX_DRAWN", 0)
+    closed = recipe_significance(values, np.ones(values.shape), 1)
+    assert (closed.signs == -closed.signs.T).all()
+    assert (np.abs(closed.signs) <= np.abs(drawn.signs)).all()
+    assert 0 < np.abs(closed.signs).sum() < 56
+    assert closed.gap > drawn.gap

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+import scipy.stats
 from conftest import REPOSITORY
 
 from bench.board.build import build
@@ -31,6 +32,8 @@ from bench.results.store import read_metadata
 from bench.submissions.check.check import check_submission, group
 from bench.submissions.check.places import FULL_BYTES, LEAN_BYTES, collect
 from bench.submissions.submit import submit
+
+pytestmark = pytest.mark.usefixtures("caro_ranks")
 
 KINDS = (".toml", ".safetensors", ".parquet", ".extras.parquet")
 
@@ -241,9 +244,15 @@ def test_differences_are_paired_on_the_common_kept_samples(results: Path) -> Non
     assert difference.difference.mean == pytest.approx(gap.mean())
     assert difference.separable
     error = gap.std() / np.sqrt(both.sum())
-    assert difference.difference.low == pytest.approx(gap.mean() - 1.96 * error, abs=0.15 * error)
+    # all differences are read together: between one interval of 95 % and Bonferroni's of all
+    half = (difference.difference.mean - difference.difference.low) / error
+    assert 1.97 < half < scipy.stats.norm.ppf(1 - 0.025 / len(found)) * 1.01
+    assert [d.attack for d in compare(a, b)][: len(found) // 5] == ["bb-l2"] * (len(found) // 5)
+    # everyone's success is 1 in both: the same difference everywhere has no interval
+    assert found["bb-l2", "success"].difference[0] == 0
+    assert np.isnan(found["bb-l2", "success"].difference[1:]).all()
     # the same images: their RFC does not differ
-    assert found["bb-l2", "image_rfc"].difference == (0, 0, 0)
+    assert found["bb-l2", "image_rfc"].difference.mean == 0
     assert not found["bb-l2", "image_rfc"].separable
     correct = first["clean_correct"][here] & second["clean_correct"][here]
     assert found["pgd-l2", "success"].n == correct.sum()

@@ -83,10 +83,10 @@ def test_the_walk_ends_on_the_board(walked: Path) -> None:
         lines = {r["model"]: r for r in csv.DictReader(stream) if r["attack"] == "bb-l2"}
     assert set(lines) == {"my-cnn", "my-cnn@random"}
     mine = lines["my-cnn"]
-    assert (mine["rank_low"], mine["reasons"], mine["n_samples"]) == ("1", "", "48")
+    assert (mine["checkpoint_rank_low"], mine["reasons"], mine["n_samples"]) == ("1", "", "48")
     assert mine["verified"].startswith("reproduced 16 of 16 by ")
     assert float(mine["rfc_low"]) <= float(mine["rfc"]) <= float(mine["rfc_high"])
-    assert lines["my-cnn@random"]["rank_low"] == ""
+    assert lines["my-cnn@random"]["checkpoint_rank_low"] == ""
     assert "untrained control" in lines["my-cnn@random"]["reasons"]
 
 

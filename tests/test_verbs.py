@@ -12,6 +12,8 @@ import bench
 from bench.errors import BenchError
 from bench.files import atomic, write_bytes
 
+pytestmark = pytest.mark.usefixtures("caro_ranks")
+
 
 def test_from_measurement_to_board(quick: Path, tmp_path: Path) -> None:
     results, submissions = tmp_path / "results", tmp_path / "submissions"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,9 @@ from bench.figures.profiles import Overlay
 from bench.metrics import METRICS, readable
 from bench.results.columns import read_columns
 from bench.results.read import Submission, is_result, open_submission
-from bench.stats.intervals import Interval, mean_interval, paired_difference
+from bench.results.schema import BROKEN
+from bench.stats.intervals import Interval
+from bench.stats.quantities import simultaneous_differences
 
 Array = npt.NDArray[Any]
 
@@ -33,7 +35,9 @@ class Difference:
             everything else over the common kept ones.
         n: number of common samples.
         first, second: means over these samples.
-        difference: mean difference with its 95 % interval.
+        difference: mean difference with its interval; all that are compared hold together in
+            95 % of cases. None (NaN) below 30 common samples, or if it is the same on all of them.
+        separable: whether the two are told apart, all comparisons taken together.
     """
 
     attack: str
@@ -42,11 +46,7 @@ class Difference:
     first: float
     second: float
     difference: Interval
-
-    @property
-    def separable(self) -> bool:
-        """Whether the interval leaves out 0."""
-        return self.difference.low > 0 or self.difference.high < 0
+    separable: bool
 
 
 def resolve(name: str, folders: Sequence[Path]) -> Path:
@@ -95,47 +95,81 @@ def _shown(submission: Submission) -> str:
 
 
 def compare(first: Submission, second: Submission) -> list[Difference]:
-    """Return every quantity under every attack that both have, paired by sample."""
+    """Return every quantity under every attack that both have, paired by sample.
+
+    The primary attack comes first. All differences are read together: their intervals hold
+    simultaneously, and `separable` is what the stepdown tells apart.
+    """
     rules = first.rules
-    seed = rules.protocol.seed
-    found = []
+    order = sorted(rules.attacks, key=lambda name: name != rules.primary)
     of_first, of_second = _by_attack(first), _by_attack(second)
-    for attack in rules.attacks:
-        a, b = of_first[attack], of_second[attack]
-        both = a["clean_correct"] & b["clean_correct"]
-        if both.any():
-            found.append(_difference(attack, "success", a["success"], b["success"], both, seed))
-        kept = a["success"] & b["success"]
-        for name in (q for q in QUANTITIES if q in a and q in b):
-            usable = kept & ~np.isnan(a[name]) & ~np.isnan(b[name])
-            if usable.any():
-                found.append(_difference(attack, name, a[name], b[name], usable, seed))
-    return found
+    pairs = [
+        pair for attack in order for pair in _pairs(attack, of_first[attack], of_second[attack])
+    ]
+    if not pairs:
+        return []
+    kept = np.stack([pair.kept for pair in pairs])
+    values = np.stack([[pair.first, pair.second] for pair in pairs])
+    seed = rules.protocol.seed
+    intervals, apart = simultaneous_differences(values[:, 0] - values[:, 1], kept, seed)
+    return [
+        pair.difference(interval, bool(told))
+        for pair, interval, told in zip(pairs, intervals, apart, strict=True)
+    ]
+
+
+class _Pair(NamedTuple):
+    """One quantity of both results: (n,) values, and where both are there."""
+
+    attack: str
+    quantity: str
+    first: Array
+    second: Array
+    kept: Array
+
+    def difference(self, interval: Interval, told: bool) -> Difference:
+        """Return what is shown of it: the same difference on all samples has no interval."""
+        a, b = self.first[self.kept].astype(np.float64), self.second[self.kept].astype(np.float64)
+        if np.ptp(a - b) == 0:
+            interval = Interval(interval.mean, np.nan, np.nan)
+        return Difference(
+            self.attack, self.quantity, len(a), float(a.mean()), float(b.mean()), interval, told
+        )
+
+
+def _pairs(attack: str, a: Mapping[str, Array], b: Mapping[str, Array]) -> Iterator[_Pair]:
+    both = a["clean_correct"] & b["clean_correct"]
+    if both.any():
+        yield _Pair(attack, "success", a["kept"].astype(float), b["kept"].astype(float), both)
+    kept = a["kept"] & b["kept"]
+    for name in QUANTITIES:
+        usable = kept & ~np.isnan(a[name]) & ~np.isnan(b[name])
+        if usable.any():
+            yield _Pair(attack, name, a[name], b[name], usable)
 
 
 def _by_attack(submission: Submission) -> dict[str, dict[str, Array]]:
-    """Attack -> its columns in the order of the protocol's ids, NaN or False where missing."""
-    flags, ids = ("clean_correct", "success"), submission.rules.ids
+    """Attack -> its columns in the order of the protocol's ids, NaN or False where missing.
+
+    "kept": fooled by an attack that did its work.
+    """
+    flags, ids = ("clean_correct", "kept"), submission.rules.ids
     stated = {m.name for m in readable(submission.metadata.metrics)}
     there = [name for name in QUANTITIES if name in stated]
-    rows = read_columns(submission.path, ["attack", "sample_id", *flags, *there])
+    names = ["attack", "sample_id", "clean_correct", "success", "status", *there]
+    rows = read_columns(submission.path, names)
     place, known = places(ids, rows["sample_id"])
+    columns = {name: rows[name] for name in ("clean_correct", *there)}
+    columns["kept"] = rows["success"] & ~np.isin(rows["status"], BROKEN)
     found: dict[str, dict[str, Array]] = {}
     for attack in submission.rules.attacks:
         here = known & (rows["attack"] == attack)
         found[attack] = {name: np.full(len(ids), np.nan) for name in QUANTITIES}
-        for name in (*flags, *there):
+        for name, column in columns.items():
             values = np.full(len(ids), False if name in flags else np.nan)
-            values[place[here]] = rows[name][here]
+            values[place[here]] = column[here]
             found[attack][name] = values
     return found
-
-
-def _difference(attack: str, name: str, a: Array, b: Array, kept: Array, seed: int) -> Difference:
-    a, b = a.astype(np.float64), b.astype(np.float64)
-    difference, n = paired_difference(a, kept, b, kept, seed)
-    means = [mean_interval(values, kept, seed).mean for values in (a, b)]
-    return Difference(attack, name, n, means[0], means[1], difference)
 
 
 def overlay(first: Submission, second: Submission) -> Overlay:

@@ -11,8 +11,8 @@ import numpy as np
 
 from bench.board import shown as shown_module
 from bench.board import spectra
-from bench.board.build import Table
 from bench.board.shown import Shown, mark, with_spectrum
+from bench.board.table import Table
 from bench.figures import curves, examples, maps, profiles, scatter, style
 from bench.figures import mark as mark_module
 from bench.figures.style import Drawing, is_current, svg
@@ -114,7 +114,7 @@ def _curves(table: Table) -> Drawing:
             epsilons = _budgets(models, place)
             accuracies = [
                 100
-                * robust_accuracy(s.norm[place], s.success[place], s.clean_correct[place], epsilons)
+                * robust_accuracy(s.norm[place], s.fooled[place], s.clean_correct[place], epsilons)
                 for s in models
             ]
             panels.append(curves.Panel(name, spec.norm, epsilons, accuracies))

@@ -11,14 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from bench.board.build import Board, Row, Table
+from bench.board import notes
+from bench.board.cells import input_text, seeds_text
 from bench.board.flags import MEANINGS, flags, verified
-from bench.board.markdown import heading, input_text, slug
+from bench.board.markdown import heading, slug
 from bench.board.shown import Shown, is_linear
 from bench.board.spectra import rings
+from bench.board.table import Board, Contrasted, Row, Table
 from bench.figures.profiles import Profile
 from bench.grid import above_white, white_noise
-from bench.stats.intervals import Interval
+from bench.stats.intervals import NOTHING, Interval
 
 MAPS_DECADES = 2.0
 """Mean spectra are stored as bytes over this many decades below and above white noise."""
@@ -69,6 +71,10 @@ def _table(table: Table, shown: Shown | None, figures: Sequence[str]) -> dict[st
         "hash": rules.hash,
         "samples": len(rules.ids),
         "primary": rules.primary,
+        "ranks": table.ranks,
+        "told": notes.told(table),
+        "contrasts": [_contrast(found) for found in table.contrasts],
+        "common": dict(table.common.ids),
         "attacks": {
             name: {
                 "norm": spec.norm,
@@ -89,7 +95,7 @@ def _model(row: Row, table: Table, shown: Shown | None) -> dict[str, Any]:
     model, rules = row.model, table.rules
     meta = model.submission.metadata
     return {
-        "name": model.name,
+        "name": row.name,
         "family": meta.family,
         "type": meta.type,
         "linear": is_linear(row),
@@ -99,26 +105,50 @@ def _model(row: Row, table: Table, shown: Shown | None) -> dict[str, Any]:
         "clean": _interval(model.clean),
         "rank": list(row.rank) if row.rank else None,
         "group": row.group,
+        "recipe": list(row.recipe_rank) if row.recipe_rank else None,
+        "recipeGroup": row.recipe_group,
+        "seeds": _seeds(row),
         "reasons": list(model.reasons),
-        "flags": flags(model, rules),
+        "flags": flags(row, rules),
         "verified": verified(model),
         "links": _links(row),
-        "attacks": {name: _attack(row, name) for name in rules.attacks},
+        "attacks": {name: _attack(row, table, name) for name in rules.attacks},
         "profiles": _profiles(shown.profiles.get(model.name, {})) if shown else {},
         "map": _map(shown, model.name, rules.primary) if shown else None,
     }
 
 
-def _attack(row: Row, name: str) -> dict[str, Any]:
+def _contrast(found: Contrasted) -> dict[str, Any]:
+    return {"name": found.name, "rfc": _interval(found.interval), "n": found.ids, "why": found.why}
+
+
+def _seeds(row: Row) -> dict[str, Any]:
+    seeds = row.seeds
+    return {
+        "n": len(seeds.counted),
+        "text": seeds_text(seeds),
+        "rfc": _interval(seeds.mean),
+        "sd": _round(seeds.sd),
+        "survives": _round(row.seed_sd),
+    }
+
+
+def _attack(row: Row, table: Table, name: str) -> dict[str, Any]:
     found = row.model.attacks[name]
+    tested, beside = found.optimality, row.excess.get(name)
+    shared = table.common.rfc.get(name, {}).get(row.name, NOTHING)
     return {
         "correct": found.correct,
         "kept": found.kept,
         "success": _interval(found.success),
         "norm": _interval(found.norm),
         "rfc": _interval(found.rfc),
+        "common": _interval(shared),
         "hfe": _interval(found.hfe),
         "hfx": _interval(found.hfx),
+        # against the witnesses, or another protocol's attack against the minimum
+        "long": _interval(tested.longer if tested else beside.longer if beside else NOTHING),
+        "longOf": tested.n if tested else beside.n if beside else 0,
     }
 
 

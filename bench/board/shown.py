@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from bench.board.build import Row, Table
 from bench.board.spectra import clean_profile, profiles
+from bench.board.table import Row, Table
 from bench.figures.mark import Mark
 from bench.figures.profiles import Profile
 from bench.figures.style import plain
 from bench.results.extras import Extras, read_extras
 from bench.results.read import Submission
-from bench.stats.ranks import workers
+from bench.stats.bootstrap import workers
 
 MAX_MODELS = 24
 """Models in a figure; more can't be told apart."""

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bench.board.build import Table
+from bench.board.table import Table
 from bench.data.formats import embedded
 from bench.entries import registry
 from bench.entries.ids import places
@@ -19,6 +19,7 @@ from bench.grid import BINS, frequency_grid, power_without_dc
 from bench.results.columns import read_columns
 from bench.results.extras import Extras, read_extras
 from bench.results.read import Submission
+from bench.results.schema import BROKEN
 from bench.stats.bootstrap import Floats, percentile_interval, resample_counts, resampled_means
 
 Array = npt.NDArray[Any]
@@ -55,8 +56,10 @@ def rings(height: int, width: int) -> Rings:
 
 def profiles(submission: Submission, attacks: Sequence[str]) -> dict[str, Profile]:
     """Return the radial profile of a submission under some attacks, where it exists."""
-    rows = read_columns(submission.path, ["attack", "sample_id", "success", "radial_energy"])
-    energy, kept = rows["radial_energy"], rows["success"] & ~rows.null("radial_energy")
+    names = ["attack", "sample_id", "success", "status", "radial_energy"]
+    rows = read_columns(submission.path, names)
+    kept = rows["success"] & ~rows.null("radial_energy") & ~np.isin(rows["status"], BROKEN)
+    energy = rows["radial_energy"]
     found = {}
     for attack in attacks:
         chosen = kept & (rows["attack"] == attack)
@@ -87,6 +90,8 @@ def _profile(submission: Submission, energy: Floats, sample: Array) -> Profile:
     counts = resample_counts(len(ids), submission.rules.protocol.seed)
     mean, resampled = resampled_means(values, kept, counts)
     low, high = percentile_interval(resampled)
+    if kept.sum() < 2:  # one sample has no interval
+        low, high = np.full_like(low, np.nan), np.full_like(high, np.nan)
     return Profile(mean, low, high, int(kept.sum()))
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import cache
 
-from bench.board.build import Board, Row, Table
 from bench.board.csv_file import csv_text
 from bench.board.markdown import index
 from bench.board.markdown import page as markdown_page
 from bench.board.page import page as html_page
+from bench.board.table import Board, Row, Table
 
 MAX_TEXT = 40_000
 """Characters that one model may add to a file of the board, without its spectra."""

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from bench.board.build import Board, Table
 from bench.board.csv_file import csv_text
 from bench.board.drawn import CAPTIONS, figures
 from bench.board.markdown import BACK_LINK, INDEX_TITLE, index, page, slug
 from bench.board.page import page as html
 from bench.board.shown import Shown, read
+from bench.board.table import Board, Table
 from bench.errors import BenchError
 from bench.files import atomic
 from bench.results.read import Unusable

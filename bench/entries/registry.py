@@ -179,6 +179,17 @@ def with_ids(found: Protocol) -> Protocol:
     return found.model_copy(update={"selection": selection})
 
 
+RANKING = ("minimal2026", "caro2024")
+"""Protocols that may rank, best first: a board ranks under the first one that the registry has."""
+
+
+def ranks(found: Protocol) -> bool:
+    """Return whether a board ranks under a protocol; under all others it only shows numbers."""
+    known = protocol_names()
+    first = next((name for name in RANKING if name in known), None)
+    return found.ranks and found.name == first
+
+
 def earlier_hashes(protocol_name: str, dataset_name: str) -> tuple[str, ...]:
     """Return hashes of a protocol on a data set that earlier results state and that still hold."""
     known = _earlier(registry_dir() / "earlier-hashes.toml")

@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 CAPTION = (
-    "Accuracy that is left at each budget, from the Brendel-Bethge norms (an upper bound: a better "
-    "attack could only lower it). At 0 it is the clean accuracy."
+    "Accuracy that is left at each budget, from the norms of the minimal attacks: an upper bound, "
+    "since a shorter perturbation could only lower it. At 0 it is the clean accuracy (all of the "
+    "protocol's samples)."
 )
 
 
@@ -66,6 +67,6 @@ class Curves:
             axis.set_title(panel.attack, loc="left")
             axis.set_xlim(0, panel.epsilons[-1])
             axis.set_ylim(0, 100)
-        axes[0].set_ylabel("robust accuracy (%)")
+        axes[0].set_ylabel("robust accuracy, upper bound (%)")
         figure.legend(loc="outside right center", fontsize=6.8)
         return figure

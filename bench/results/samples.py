@@ -51,7 +51,18 @@ class Samples:
     @property
     def kept(self) -> Bools:
         """(A, n) clean-correct and fooled, with a spectrum."""
-        return self.success & ~np.isnan(self.quantities["rfc"])
+        return self.fooled & ~np.isnan(self.quantities["rfc"])
+
+    @property
+    def fooled(self) -> Bools:
+        """(A, n) clean-correct and fooled by an attack that did its work."""
+        return self.success & ~self.broken
+
+    @property
+    def distance(self) -> Floats:
+        """(A, n) norm that fools, infinite where none was found; NaN where not attacked."""
+        attacked = self.present & self.clean_correct
+        return np.where(attacked, np.where(self.fooled, self.norm, np.inf), np.nan)
 
 
 def arrange(table: pa.Table, rules: Rules) -> Samples:

@@ -20,6 +20,9 @@ UNMEASURED = ("clean_wrong", "init_failed", "nonfinite")
 BROKEN = ("nonfinite", "stalled")
 """Statuses of samples that the attack failed on: in no mean, and not fooled in a median."""
 
+BROKEN = ("nonfinite", "stalled")
+"""Statuses of samples that the attack failed on: in no mean, and not fooled in a median."""
+
 _NAME = pa.dictionary(pa.int32(), pa.string())
 
 _HEAD = (

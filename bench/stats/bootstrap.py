@@ -8,6 +8,7 @@ Source: Efron and Tibshirani 1993 (percentile bootstrap).
 
 from __future__ import annotations
 
+import os
 from functools import lru_cache
 
 import numpy as np
@@ -21,6 +22,11 @@ DRAWS = 2000
 """Resamples of every bootstrap."""
 LEVEL = 0.95
 """Coverage of every interval."""
+
+
+def workers() -> int:
+    """Return how many threads to work with."""
+    return min(8, os.cpu_count() or 1)
 
 
 @lru_cache(maxsize=4)

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from bench.stats.bootstrap import LEVEL, Bools, Floats, resample_counts
+from bench.stats.bootstrap import LEVEL, Bools, Floats, Halved, resample_counts
 from bench.stats.intervals import Z95, Interval
 from bench.stats.pairs import Models, prepare, ratio
 from bench.stats.ranks import Signs, rank_intervals
-from bench.stats.simultaneous import comparable_pairs
-from bench.stats.stepdown import Ints, stepdown, uniforms
+from bench.stats.simultaneous import MAX_DRAWN, comparable_pairs
+from bench.stats.stepdown import Critical, Ints, bonferroni, stepdown, uniforms
 
 FEWEST_SEEDS = 3
 """Training seeds below which a recipe has no rank and no interval."""
@@ -76,7 +76,8 @@ def recipe_significance(
     D is the difference of two models' means over their seeds, on the ids that all seeds of both
     keep; v a model's variance of the seed means over its number of seeds, on the same ids;
     H^2 = z^2 Vimg + q_A^2 v_A + q_B^2 v_B with z the max-|t| point over images and q the t
-    quantile. Each draw takes one resample of images and one t deviate a model.
+    quantile. Each draw takes one resample of images and one t deviate a model. With more than
+    MAX_DRAWN models z is Bonferroni's and kappa 1, both wider: nothing is drawn.
     """
     recipes = _recipes(values, kept)
     models, count = recipes.models, len(recipes.seeds)
@@ -86,12 +87,18 @@ def recipe_significance(
         return RecipeSignificance(signs, float("nan"), float("nan"))
     counts = resample_counts(models.values.shape[1], seed).astype(np.float32)
     image_sd = np.sqrt(pairs.squares) / pairs.common
-    z = stepdown(np.zeros(len(first)), lambda p: models.drawn(first[p], second[p], counts)).first
+
+    def images(p: Ints) -> Halved:
+        return models.drawn(first[p], second[p], counts)
+
+    drawn = count <= MAX_DRAWN
+    z = stepdown(np.zeros(len(first)), images).first if drawn else bonferroni(len(first))
     sd = recipes.deviations()
     a, b = sd[first, second], sd[second, first]
     q = seed_quantiles(recipes.seeds, 1 - LEVEL ** (1 / count))
     half = np.sqrt((z * image_sd) ** 2 + (q[first] * a) ** 2 + (q[second] * b) ** 2)
-    t = _t_deviates(recipes.seeds, seed)
+    # kappa = 1 is the closed form, a little wider than what is drawn
+    t = _t_deviates(recipes.seeds, seed) if drawn else np.empty(0)
 
     def errors(p: Ints) -> Floats:
         i, j = first[p], second[p]
@@ -102,7 +109,7 @@ def recipe_significance(
     # what is within the images' own error is not told, however little the seeds scatter
     size = np.abs(pairs.difference)
     statistic = np.where(size > Z95 * image_sd, ratio(size, half), 0.0)
-    kappa = stepdown(statistic, errors)
+    kappa = stepdown(statistic, errors) if drawn else Critical(1.0, 1.0)
     claims = (np.sign(pairs.difference) * (statistic > kappa.last)).astype(np.int8)
     signs[first, second], signs[second, first] = claims, -claims
     return RecipeSignificance(signs, kappa.last, float(np.median(kappa.first * half)))

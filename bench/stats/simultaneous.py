@@ -9,7 +9,6 @@ Sources: Romano and Wolf 2005 (stepdown max-|t|); Mogstad, Romano, Shaikh and Wi
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -17,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from bench.stats.bootstrap import Floats, resample_counts
+from bench.stats.bootstrap import Floats, resample_counts, workers
 from bench.stats.pairs import Models, Pairs, prepare
 from bench.stats.ranks import Signs, rank_intervals
 from bench.stats.stepdown import (
@@ -97,7 +96,7 @@ def significance(values: npt.ArrayLike, kept: npt.ArrayLike, seed: int) -> Signi
         critical = _drawn_critical(models, seed)
     first, last = bars(critical.first, n), bars(critical.last, n)
     blocks = _blocks(count)
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+    with ThreadPoolExecutor(workers()) as pool:
         judged = list(pool.map(lambda block: _judge(models, block, first, last), blocks))
     signs = np.zeros((count, count), dtype=np.int8)
     seed_sd = np.full(count, np.inf)

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bench.board.build import Row, Table
 from bench.board.csv_file import HEADER, line
+from bench.board.table import Row, Table
 from bench.errors import BenchError, unknown_name
 from bench.grid import white_noise
 from bench.results.read import read_samples
@@ -88,7 +88,7 @@ def _one(samples: Samples, attack: int, metric: str, white: float, counts: Halve
     if metric == "clean_accuracy":
         return mean(correct.astype(np.float64), samples.present[attack])
     if metric == "success":
-        return mean(samples.success[attack].astype(np.float64), correct)
+        return mean(samples.fooled[attack].astype(np.float64), correct)
     if metric == "hfx":
         delta, image = (mean(samples.quantities[q][attack], kept) for q in ("rfc", "image_rfc"))
         return np.asarray(excess(delta, image, white), dtype=np.float64)
