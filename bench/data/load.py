@@ -13,6 +13,7 @@ from bench.data.formats.folders import one_line
 from bench.data.hub import hub, hub_cache
 from bench.entries.dataset import DatasetEntry
 from bench.errors import BenchError, unknown_name
+from bench.files import expanded
 
 SOURCES = ("hub", "embedded", "samples")
 """What --data takes."""
@@ -90,7 +91,7 @@ def _open(
     offline: bool,
 ) -> Images:
     if data_dir is not None:
-        return from_path(data_dir.expanduser(), entry, split)
+        return from_path(expanded(data_dir), entry, split)
     if data in ("embedded", "samples") and split != "test":
         raise BenchError(
             f"expected a source with the {split} split of {entry.name}, got --data {data}, which "
