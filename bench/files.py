@@ -49,6 +49,14 @@ def write_bytes(path: Path, data: bytes) -> None:
         temporary.write_bytes(data)
 
 
+def expanded(path: Path) -> Path:
+    """Return a path with `~` as the user's home, or as it is where the user has none."""
+    try:
+        return path.expanduser()
+    except RuntimeError:  # no HOME, and a user id that no account has
+        return path
+
+
 def ensure_writable(folder: Path) -> None:
     """Make a folder and prove that a file can be written there, before any work is done.
 

@@ -2,13 +2,16 @@
 
     python tests/kill_everywhere.py SCENARIO FOLDER
 
-Children are forked from this process, which itself touches no Arrow and has one thread. Prints how
+SCENARIO `crowd` lets three processes at once die at random points instead, 50 times. Children are
+forked from this process, which itself touches no Arrow and has one thread. Prints how
 many points there were; fails if a plain run afterwards does not leave every row, once.
 """
 
 from __future__ import annotations
 
 import os
+import random
+import shutil
 import sys
 import traceback
 from collections.abc import Callable
@@ -18,9 +21,13 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import pandas as pd
+import pyarrow.dataset
 import work_cases
 from work_cases import QUICK, check
 
+LOADED = (pd, pyarrow.dataset)
+"""Imported by the children at their first read otherwise, each time."""
 IDS = range(1, 8)
 """Two blocks an attack."""
 CALLS = ("replace", "rename", "link", "unlink", "rmdir", "mkdir", "fsync")
@@ -95,15 +102,42 @@ BEFORE: dict[str, Callable[[Path], Any]] = {
 }
 
 
+def crowd(folder: Path) -> None:
+    """Three processes at once, of which each dies before some call or comes to its end."""
+    for seed in range(50):
+        place, rng = folder / str(seed), random.Random(seed)
+        children = []
+        for number in range(3):
+            at = rng.randrange(1, 120)
+            child = os.fork()
+            if child == 0:
+                dying(at)
+                work(task(place, anew=seed % 5 == number))
+                os._exit(0)
+            children.append(child)
+        for child in children:
+            code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+            assert code in (0, 9), f"seed {seed}: exit code {code}"
+
+        def again(p: Path = place) -> None:
+            work(task(p))
+            work(task(p, anew=True))
+            check(p, IDS)
+
+        assert forked(again) == 0, f"seed {seed}: see above"
+    print("50 rounds")
+
+
 def main(scenario: str, folder: Path) -> None:
     """Kill at every point."""
     run = {"fresh": fresh, "resumed": resumed, "anew": anew, "deltas": deltas}[scenario]
-    point = 0
+    template, point = folder / "before", 0
+    template.mkdir(parents=True)
+    assert forked(lambda: BEFORE[scenario](template)) == 0, "the run before failed"
     while True:
         point += 1
         place = folder / f"{scenario}-{point}"
-        place.mkdir(parents=True)
-        assert forked(lambda p=place: BEFORE[scenario](p)) == 0, "the run before failed"
+        shutil.copytree(template, place)
 
         def killed(p: Path = place, n: int = point) -> None:
             dying(n)
@@ -128,4 +162,7 @@ def main(scenario: str, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))
+    if sys.argv[1] == "crowd":
+        crowd(Path(sys.argv[2]))
+    else:
+        main(sys.argv[1], Path(sys.argv[2]))

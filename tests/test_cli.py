@@ -43,6 +43,8 @@ def complaint(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
         (["-m", "resnet50dd.ra2_in1k"], "did you mean resnet50d"),
         (["-m", "mnist-*", "-d", "mnsit"], "unknown dataset 'mnsit': did you mean 'mnist'"),
         (["-m", MODEL, "-d", "mnist"], "expected --dataset fashionmnist"),
+        (["-m", "resnet18", "-d", "cifar10"], "expected --dataset imagenet"),
+        (["-m", MODEL, "--workers", "0"], "expected --workers of at least 1, got 0"),
         (["-m", MODEL, "-a", "pgd-l3"], "unknown attack 'pgd-l3': did you mean 'pgd-l2'"),
         (["-m", MODEL, "-a", "clean", "-a", "pgd-l2"], "expected --attack clean alone"),
         (["-m", MODEL, "--protocol", "caro2042"], "did you mean 'caro2024'"),

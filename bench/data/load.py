@@ -14,6 +14,7 @@ from bench.data.hub import hub, hub_cache
 from bench.data.layouts import layouts_of
 from bench.entries.dataset import DatasetEntry
 from bench.errors import BenchError, unknown_name
+from bench.files import expanded
 
 SOURCES = ("hub", "embedded", "samples")
 """What --data takes."""
@@ -80,7 +81,7 @@ def _open(
 ) -> tuple[Images, bool]:
     """Return the images, and whether they must be the whole split."""
     if data_dir is not None:
-        return from_path(data_dir.expanduser(), entry, split), True
+        return from_path(expanded(data_dir), entry, split), True
     if data in ("embedded", "samples") and split != "test":
         raise BenchError(
             f"expected a source with the {split} split of {entry.name}, got --data {data}, which "

@@ -26,18 +26,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bench.errors import BenchError
-from bench.results.match import NOTED, difference
+from bench.results.notes import NAMES, NOTE, Notes
 from bench.results.presence import Watch
 from bench.results.store import BROKEN, NO_IDS, Ids, Store
 
-NAMES = {
-    (False, False): "rows",
-    (False, True): "deltas",
-    (True, False): "anew",
-    (True, True): "anew-deltas",
-}
-"""(measured anew, with perturbations) -> the campaign's folder."""
 DIGITS = 12
 """Hex digits of an identity in the name of a unit."""
 
@@ -114,7 +106,9 @@ class Campaign:
         """Whether its rows may replace finished ones."""
         return self.anew or self.deltas
 
-    # ---------------------------------------------------------- its note
+    @property
+    def _notes(self) -> Notes:
+        return Notes(self.store, self.me, self.watch)
 
     def begin(self, note: Mapping[str, Any]) -> dict[str, Any]:
         """Note what the run is, unless one of the same kind has begun; return what is noted.
@@ -123,60 +117,18 @@ class Campaign:
             BenchError: an unfinished run of something else is here, and is at work or not to be
                 replaced.
         """
-        self.admit(note, drop=True)
+        self._notes.admit(note, self.anew, drop=True)
         text = json.dumps(dict(note), indent=1).encode()
-        self.store.files.claim(f"{self.folder}/note.json", text)
+        self.store.files.claim(f"{self.folder}/{NOTE}", text)
         return self.noted() or dict(note)
 
     def noted(self) -> dict[str, Any] | None:
         """Return what the unfinished run noted of itself; None if there is none."""
-        return self._note(f"{self.folder}/note.json")
+        return self._notes.read(self.folder)
 
-    def _note(self, key: str) -> dict[str, Any] | None:
-        try:
-            with self.store.files.open(key) as stream:
-                found = json.loads(stream.read())
-        except FileNotFoundError:
-            return None
-        except ValueError:
-            found = None
-        if isinstance(found, dict):
-            return found
-        self.store.set_aside(key)
-        return None
-
-    def admit(self, mine: Mapping[str, Any], drop: bool = False) -> None:
-        """Raise BenchError if an unfinished run of something else is in the way.
-
-        Args:
-            mine: metadata of this run.
-            drop: remove what others have left that this run is to replace.
-        """
-        for name in NAMES.values():
-            folder = f"{self.store.address.blocks}/{name}"
-            note = self._note(f"{folder}/note.json")
-            other = None if note is None else difference(note, mine)
-            if other is None or (name.startswith("anew") and not self.anew and not self._busy()):
-                continue
-            where = self.store.files.where(folder)
-            if self._busy():
-                raise BenchError(
-                    f"another run is at work: {where} was made with {other}; wait for it, or "
-                    "choose another --output"
-                )
-            if not self.anew:
-                raise BenchError(
-                    f"{where}, an unfinished run, was made with {other}; choose another --output, "
-                    "or --overwrite to replace it"
-                )
-            if drop:
-                for key in self.store.files.keys(folder):
-                    self.store.files.delete(key)
-
-    def _busy(self) -> bool:
-        return bool(self.watch.others(self.me))
-
-    # ---------------------------------------------------------- what is done
+    def admit(self, mine: Mapping[str, Any]) -> None:
+        """Raise BenchError if an unfinished run of something else is in the way."""
+        self._notes.admit(mine, self.anew)
 
     def look(self) -> list[str]:
         """Return the keys of all its files; what follows from them is asked with this list."""
@@ -274,8 +226,6 @@ class Campaign:
             for attack, ids in self.asked.items()
         )
 
-    # ---------------------------------------------------------- blocks
-
     def drop_damaged(self, name: str) -> None:
         """Set a block aside that can't be read, so that it counts as missing."""
         self.store.set_aside(self.key(name, "rows"))
@@ -300,8 +250,3 @@ class Campaign:
             with self.store.files.put(self.key(unit.name, kind)) as stream:
                 pq.write_table(tables[kind], stream, compression="zstd")
         self._ids[unit.name] = np.sort(np.asarray(unit.ids, dtype=np.int64))
-
-
-def note_of(metadata: Mapping[str, Any], **more: Any) -> dict[str, Any]:
-    """Return what a run notes of itself: what it is, and more, such as its pace."""
-    return {**{key: metadata[key] for key in NOTED if key in metadata}, **more}

@@ -12,10 +12,11 @@ import numpy as np
 import pyarrow as pa
 
 from bench.errors import BenchError
-from bench.results.campaign import NAMES, Campaign, Unit
+from bench.results.campaign import Campaign, Unit
 from bench.results.claims import Claims
 from bench.results.match import attack_identity
 from bench.results.merge import Merged, merge
+from bench.results.notes import NAMES
 from bench.results.presence import BEAT, STALE, Presence, Watch
 from bench.results.store import Store
 from bench.results.turns import Turns

@@ -14,6 +14,7 @@ from pydantic import ValidationError, model_validator
 
 from bench.entries.fields import Frozen
 from bench.errors import BenchError
+from bench.files import expanded
 from bench.results.filesystem import check_output
 
 
@@ -172,4 +173,4 @@ def _plain(value: Any) -> Any:
 
 
 def _absolute(path: str) -> str:
-    return str(Path(path).expanduser().absolute())
+    return str(expanded(Path(path)).absolute())

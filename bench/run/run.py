@@ -12,8 +12,9 @@ from bench.measure.block import block_samples
 from bench.measure.job import Job
 from bench.models.load import LoadedModel
 from bench.results.address import Address
-from bench.results.campaign import Unit, note_of
+from bench.results.campaign import Unit
 from bench.results.filesystem import files_at
+from bench.results.notes import note_of
 from bench.results.store import CLEAN, ROWS, Store
 from bench.results.workplace import Task
 from bench.run.metadata import describe

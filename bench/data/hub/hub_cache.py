@@ -11,6 +11,7 @@ from bench.data.formats import arrow
 from bench.data.formats.parquet import check_complete, read_files
 from bench.entries.dataset import DatasetEntry
 from bench.errors import BenchError
+from bench.files import expanded
 
 
 def read_cached(entry: DatasetEntry, split: str) -> Images | None:
@@ -42,7 +43,7 @@ def _prepared(entry: DatasetEntry, split: str) -> list[list[Path]]:
     root = Path(os.environ.get("HF_DATASETS_CACHE") or Path(constants.HF_HOME, "datasets"))
     owner, _, name = hub.id.rpartition("/")
     name = _snake_case(name)
-    folder = root.expanduser() / (f"{owner}___{name}" if owner else name)
+    folder = expanded(root) / (f"{owner}___{name}" if owner else name)
     config = hub.config or "default"
     revision = hub.revision if re.fullmatch(r"[0-9a-f]{40}", hub.revision) else "*"
     part = entry.split_name(split)
