@@ -27,7 +27,7 @@ def evaluate(
     weights: str | Path = "default",
     trust: bool = False,
     attacks: Sequence[str] = (),
-    protocol: str = "caro2024",
+    protocol: str | None = None,
     data: str | None = None,
     data_dir: str | Path | None = None,
     limit: int | None = None,
@@ -50,7 +50,7 @@ def evaluate(
         weights: "default" (the entry's), "random" (an untrained control), or a file.
         trust: allow entries with a `factory`, which runs their code.
         attacks: names from the protocol; all by default.
-        protocol: name of the protocol.
+        protocol: name of the protocol; None: the one that ranks (minimal2026).
         data: "hub", "embedded" or "samples"; see README for the default.
         data_dir: a local copy of the data set.
         limit: only the first so many samples; the result is partial and never ranked.
@@ -88,7 +88,7 @@ def submit(
     model: str,
     dataset: str,
     *,
-    protocol: str = "caro2024",
+    protocol: str | None = None,
     results: str | Path = "results",
     submissions: str | Path = "submissions",
 ) -> list[Path]:
@@ -97,7 +97,7 @@ def submit(
     Args:
         model: its name in the results, `<model>@random` for an untrained control.
         dataset: name of the data set.
-        protocol: name of the protocol.
+        protocol: name of the protocol; None: the one that ranks (minimal2026).
         results: folder that `evaluate` wrote to.
         submissions: folder of submissions.
 
@@ -107,9 +107,11 @@ def submit(
     Raises:
         BenchError: there is no such result, or it does not pass the checks.
     """
+    from bench.entries import registry
     from bench.submissions.submit import submit as submit_file
 
-    source = Path(results) / protocol / dataset / f"{model}.parquet"
+    under = protocol or registry.default_protocol()
+    source = Path(results) / under / dataset / f"{model}.parquet"
     written, problems = submit_file(source, Path(submissions))
     if problems:
         raise BenchError("; ".join(str(problem) for problem in problems))

@@ -19,6 +19,8 @@ from bench.data.load import load_images
 from bench.entries import registry
 from bench.results.accuracy import Stated, accuracy_of, stated_accuracy
 
+pytestmark = pytest.mark.usefixtures("caro_ranks")
+
 REGISTRY = REPOSITORY / "registry"
 HASH = "0" * 64
 

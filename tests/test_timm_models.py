@@ -33,6 +33,8 @@ from bench.errors import BenchError
 from bench.models.checkpoint import load_weights, read_checkpoint, write_checkpoint
 from bench.models.load import load
 
+pytestmark = pytest.mark.usefixtures("caro_ranks")
+
 COUNT = 8
 CPU = torch.device("cpu")
 

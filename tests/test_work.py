@@ -26,6 +26,8 @@ from bench.results.store import Store
 from bench.results.turns import Turns
 from bench.results.workplace import Workplace, at_work
 
+pytestmark = pytest.mark.usefixtures("caro_ranks")
+
 HERE = Path(__file__).parent
 
 

@@ -65,7 +65,8 @@ def _success(rules: Rules, attacks: Mapping[str, AttackSummary]) -> Iterator[str
     needed = rules.gates.min_minimal_success
     for name, spec in rules.attacks.items():
         found = attacks[name].success.mean
-        if needed is not None and spec.minimal and not found >= needed:
+        there = attacks[name].samples > 0  # what is missing is said by `incomplete`
+        if needed is not None and there and spec.minimal and not found >= needed:
             yield f"{name} fools {found:.1%} of the clean-correct, {needed:.0%} needed"
 
 

@@ -13,6 +13,7 @@ from bench.errors import BenchError
 if TYPE_CHECKING:
     from bench.entries.model import ModelEntry
     from bench.run.request import Request
+    from bench.run.run import Run
 
 Texts = list[str]
 
@@ -46,7 +47,10 @@ def evaluate(
             "test split.",
         ),
     ] = None,
-    protocol: Annotated[str, typer.Option(help="See `bench list protocols`.")] = "caro2024",
+    protocol: Annotated[
+        str | None,
+        typer.Option(help="See `bench list protocols`. Default: the one that ranks (minimal2026)."),
+    ] = None,
     data: Annotated[
         str | None,
         typer.Option(
@@ -89,7 +93,7 @@ def evaluate(
 
         bench eval --model fashionmnist-local-conv-relu --limit 32
 
-        bench eval --model 'fashionmnist-*-relu' --attack bb-l2
+        bench eval --model 'fashionmnist-*-relu' --attack min-l2
 
         bench eval --model resnet50d --data-dir /data/imagenet/val
 
@@ -108,8 +112,23 @@ def evaluate(
     for place, entry in enumerate(entries):
         if len(entries) > 1:
             sys.stderr.write(f"[{place + 1}/{len(entries)}] {entry}\n")
+        if protocol is None:
+            _name_unfinished(Path(output), entry, asked.what.protocol)
         run = _cost if dry_run else _one
         run(asked.but(model=entry))
+
+
+def _name_unfinished(output: Path, model: str, protocol: str) -> None:
+    """Say that a run of another protocol, once the default, waits to be gone on with."""
+    from bench.entries import registry
+
+    for root in (output, output / "partial"):
+        for former in registry.RANKING:
+            for blocks in () if former == protocol else root.glob(f"{former}/*/{model}.blocks"):
+                sys.stderr.write(
+                    f"note: an unfinished run of {former} is in {blocks}; add --protocol {former} "
+                    f"to go on with it (the default is {protocol} now)\n"
+                )
 
 
 SAME = (
@@ -157,28 +176,25 @@ def _one(request: Request) -> None:
     from bench.cli.summary import COLUMNS, clean_summary, summary
     from bench.run.evaluate import evaluate_clean, evaluate_request
 
-    if not request.clean:
-        _warn_of_what_lacks(request)
     with Bars() as bars:
         if request.clean:
             found = evaluate_clean(request, bars)
         else:
-            run, rows = evaluate_request(request, bars, COLUMNS)
+            run, rows = evaluate_request(request, bars, COLUMNS, opened=_warn_of_what_lacks)
     sys.stdout.write(clean_summary(found) if request.clean else summary(run, rows))
 
 
-def _warn_of_what_lacks(request: Request) -> None:
+def _warn_of_what_lacks(run: Run) -> None:
     """Say before a whole measurement what will keep it from being submitted."""
     import warnings
 
     from bench.entries import registry
     from bench.errors import BenchWarning
-    from bench.run.choose import model_entry
     from bench.submissions.check.entries import lacks
 
-    if request.data.limit is not None or request.data.source == "samples":
+    if run.partial_reasons:
         return
-    entry = model_entry(request)
+    entry = run.opened.entry
     reasons = [f"{text}; {remedy}" for text, remedy in lacks(entry)]
     # the kernel-size series follows from the registry's nets and needs no entry of its own
     if entry.name not in registry.model_names() and entry.source != "net":

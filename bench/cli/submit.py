@@ -21,7 +21,10 @@ def submit(
     dataset: Annotated[
         str | None, typer.Option("--dataset", "-d", help="Default: every data set with a result.")
     ] = None,
-    protocol: Annotated[str, typer.Option(help="See `bench list protocols`.")] = "caro2024",
+    protocol: Annotated[
+        str | None,
+        typer.Option(help="See `bench list protocols`. Default: the one that ranks (minimal2026)."),
+    ] = None,
     results: Annotated[Path, typer.Option(help="Folder that `bench eval` wrote to.")] = Path(
         "results"
     ),
@@ -31,9 +34,11 @@ def submit(
 
     Untrained controls are submitted as `<model>@random`. Prints what to commit.
     """
+    from bench.entries import registry
     from bench.submissions.submit import submit as submit_one
 
-    sources = [s for pattern in model for s in _sources(results, protocol, dataset, pattern)]
+    under = protocol or registry.default_protocol()
+    sources = [s for pattern in model for s in _sources(results, under, dataset, pattern)]
     written: list[Path] = []
     problems = []
     for source in dict.fromkeys(sources):

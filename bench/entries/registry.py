@@ -183,11 +183,25 @@ RANKING = ("minimal2026", "caro2024")
 """Protocols that may rank, best first: a board ranks under the first one that the registry has."""
 
 
-def ranks(found: Protocol) -> bool:
-    """Return whether a board ranks under a protocol; under all others it only shows numbers."""
+def default_protocol() -> str:
+    """Return the protocol that is meant where none is named: the one that ranks.
+
+    Raises:
+        BenchError: the registry has none of them.
+    """
     known = protocol_names()
     first = next((name for name in RANKING if name in known), None)
-    return found.ranks and found.name == first
+    if first is None:
+        raise BenchError(
+            f"expected one of the protocols {', '.join(RANKING)} in the registry, found "
+            f"{', '.join(known) or 'none'}; name one with --protocol"
+        )
+    return first
+
+
+def ranks(found: Protocol) -> bool:
+    """Return whether a board ranks under a protocol; under all others it only shows numbers."""
+    return found.ranks and found.name in RANKING and found.name == default_protocol()
 
 
 def earlier_hashes(protocol_name: str, dataset_name: str) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -40,7 +40,10 @@ class CleanResult:
 
 
 def evaluate_request(
-    request: Request, progress: Progress | None = None, columns: Sequence[str] | None = None
+    request: Request,
+    progress: Progress | None = None,
+    columns: Sequence[str] | None = None,
+    opened: Callable[[Run], None] = lambda run: None,
 ) -> tuple[Run, pd.DataFrame]:
     """Open and run a request; return the run and the rows that were asked for.
 
@@ -50,10 +53,12 @@ def evaluate_request(
         request: what was asked for.
         progress: who is told how far it is.
         columns: which columns are returned; None: all.
+        opened: is told of the run before anything is measured.
     """
     count = request.how.threads or max(1, torch.get_num_threads() // request.how.workers)
     with threads(count):
         run = open_run(request)
+        opened(run)
         warn_of_changes(run.metadata, run.store, request.where.submissions)
         run_local(run, progress or Silent())
     return run, rows_of(run, columns)

@@ -12,6 +12,7 @@ from typing import Any, Self
 
 from pydantic import ValidationError, model_validator
 
+from bench.entries import registry
 from bench.entries.fields import Frozen
 from bench.errors import BenchError
 from bench.files import expanded
@@ -28,7 +29,8 @@ class What(Frozen):
     trust: bool = False
     attacks: tuple[str, ...] = ()
     """None: all of the protocol. ("clean",): predictions of the whole test split."""
-    protocol: str = "caro2024"
+    protocol: str = ""
+    """Empty in no request that was made by `of` or `but`: there the protocol that ranks stands."""
     seed: int | None = None
     """None: the protocol's."""
 
@@ -93,6 +95,8 @@ class Request(Frozen):
 
     @classmethod
     def _validated(cls, groups: Mapping[str, Any]) -> Request:
+        if not groups["what"].get("protocol"):
+            groups["what"]["protocol"] = registry.default_protocol()
         try:
             return cls.model_validate(groups)
         except ValidationError as error:
