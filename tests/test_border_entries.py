@@ -37,9 +37,9 @@ HURTFUL = {
     "no text": (b"\xff\xfe\x00", "syntax error"),
     "too long": (b"#" * (2**18 + 1), "at most 262144 bytes"),
     "infinite": (TINY.encode() + b"[paper]\nname = 'a'\ntop1 = inf", "top1"),
-    "a way out": (TINY.encode() + b"[weights]\nfile = '../../x'", "inside the registry"),
-    "an absolute path": (TINY.encode() + b"[weights]\nfile = '/etc/passwd'", "inside the registry"),
-    "another drive": (TINY.encode() + b"[weights]\nfile = 'C:\\x'", "inside the registry"),
+    "a way out": (TINY.encode() + b"[weights]\nfile = '../../x'", r"below registry/"),
+    "an absolute path": (TINY.encode() + b"[weights]\nfile = '/etc/passwd'", r"below registry/"),
+    "another drive": (TINY.encode() + b"[weights]\nfile = 'C:\\x'", r"below registry/"),
     "a huge side": (TINY.encode() + b"input_size = 99999999", "input_size"),
     "many epochs": (TINY.encode() + b"[weights]\nepochs = 9000000000000", "epochs"),
 }

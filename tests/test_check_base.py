@@ -400,7 +400,7 @@ def test_wrong_entries(entry: Callable[[str], str]) -> None:
         ('"MIT"', '""', "must not be empty"),
         ('"MIT"', '"  "', "must not be empty"),
         ('"Ada"', '"' + "a" * 501 + '"', "at most 500 "),
-        ('"Ada"', r'"\u001b[2J"', "printable"),
+        ('"Ada"', r'"\u001b[2J"', "expected plain text"),
         ('family = "cnn"', 'family = "' + "c" * 61 + '"', "at most 60 "),
         ('dataset = "fashionmnist"', 'dataset = "nonsense"', "unknown dataset"),
         ('licence = "MIT"', "licence = " + "[" * 5000, "mine.toml"),

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bench.errors import BenchError
-from bench.metrics import readable
+from bench.metrics import FIRST, readable
 from bench.results.block import Columns
 from bench.results.read import ERRORS
 
@@ -20,7 +20,7 @@ CLASSES = ("label", "clean_pred", "adv_pred")
 FLAGS = ("clean_correct", "success", "status", "zero_grad")
 
 
-def stated_columns(path: Path, metrics: Mapping[str, int]) -> Columns:
+def stated_columns(path: Path, metrics: Mapping[str, int] = FIRST) -> Columns:
     """Return a result's columns: missing numbers NaN, missing classes and flags -1, texts str.
 
     Args:
