@@ -81,7 +81,7 @@ def check(folder: Path) -> dict[str, object]:
     return {
         "problems": [str(problem) for problem in problems],
         "hashes": hashes,
-        "ranked": [row.model.name for table in board.tables for row in table.ranked],
+        "passing": [row.model.name for table in board.tables for row in table.passing],
         "compared": sorted(compared),
         "columns": rows[0],
         "r2": [row[rows[0].index("r2")] for row in rows[1:]],

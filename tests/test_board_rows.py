@@ -20,6 +20,7 @@ from bench.board.ranking import rank
 from bench.board.table import Board, Row, Table
 from bench.entries import registry
 from bench.results.metadata import Metadata
+from bench.results.read import open_submission, read_samples
 from bench.stats import rank_sets, recipe_rank_sets
 
 PREFIX = "fashionmnist-"
@@ -363,6 +364,22 @@ def test_too_long_norms_gate(tmp_path: Path) -> None:
     text = why(tmp_path)
     assert "min-l2 is more than 1 % above the best known distance on 10.0% of 20 samples" in text
     assert "min-l2 is 1.11% above the best known distance" in text
+
+
+@pytest.mark.parametrize("status", ["stalled", "nonfinite"])
+def test_a_witness_that_broke_down_ran_and_found_nothing(tmp_path: Path, status: str) -> None:
+    rows = made.model(0, 0.3)
+    rows["ddn-l2"]["l2"][:2] *= 0.9 / 1.02  # shorter, but of no attack that did its work
+    rows["ddn-l2"]["status"][:2] = status
+    assert rows["ddn-l2"]["success"][:2].all()
+    path = made.write(tmp_path, PREFIX + "full-conv", rows)
+    (row,) = build(tmp_path).tables[0].rows
+    assert row.model.reasons == ()
+    found = row.model.attacks["min-l2"].optimality
+    assert found is not None
+    assert (found.n, found.longer.mean, found.excess.mean) == (made.WITNESSED, 0.0, 0.0)
+    distances = read_samples(open_submission(path)).witnesses["ddn-l2"]
+    assert np.isinf(distances).sum() == 2
 
 
 def test_a_gate_that_nobody_measured_does_not_pass(tmp_path: Path) -> None:

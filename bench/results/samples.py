@@ -35,7 +35,7 @@ class Samples:
         norm: (A, n) in the attack's own norm; NaN where not attacked.
         quantities: name -> (A, n), those of SHOWN; NaN where the file does not have it.
         witnesses: name -> (n,) distance that a witness found, in its own norm; infinite where it
-            fooled nothing, NaN where it has no row.
+            fooled nothing or broke down, NaN where it has no row.
     """
 
     present: Bools
@@ -110,7 +110,8 @@ def _witness(table: pa.Table, name: str, norm: str, ids: Any) -> Floats:
     """Return a witness's distances (n,) in the order of the protocol's ids."""
     rows = table.filter(pc.equal(table["attack"].cast(pa.string()), name))
     place, known = sample_ids.places(ids, pc.fill_null(rows["sample_id"], -1).to_numpy())
-    fooled = pc.fill_null(rows["success"], False).to_numpy()
+    status = pc.fill_null(rows["status"].cast(pa.string()), "").to_numpy()
+    fooled = pc.fill_null(rows["success"], False).to_numpy() & ~np.isin(status, BROKEN)
     found: Floats = np.full(len(ids), np.nan)
     found[place[known]] = np.where(fooled, rows[norm].to_numpy(), np.inf)[known]
     return found
