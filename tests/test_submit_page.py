@@ -148,13 +148,14 @@ def test_every_command_of_the_page_exists(line: str) -> None:
 
 def test_its_numbers_are_the_codes() -> None:
     from bench.submissions.check.places import MAX_BYTES
-    from bench.submissions.verify.judge import NORM_TOLERANCE, RFC_TOLERANCE, power
+    from bench.submissions.verify.judge import TOLERANCES, power
 
     text = PAGE.read_text()
     for share, shown in ((0.01, ".149"), (0.05, ".560"), (0.25, ".990")):
         assert f"{power(5000, 16, share):.3f}".lstrip("0") == shown
         assert shown in text
-    assert (MAX_BYTES, RFC_TOLERANCE, NORM_TOLERANCE) == (3_000_000, 1e-3, 1e-3)
+    assert (MAX_BYTES, TOLERANCES["rfc"].absolute) == (3_000_000, 1e-3)
+    assert (TOLERANCES["l2"].relative, TOLERANCES["l2"].absolute) == (1e-3, 0)
     gates = registry.protocol("caro2024").gates
     assert (gates.min_accuracy_over_chance, gates.min_kept) == (2, 100)
     assert (gates.kept_attack, gates.min_minimal_success) == ("bb-l2", 0.95)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bench.entries.rules import Rules, rules
 from bench.errors import BenchError
 from bench.results import schema
+from bench.results.texts import longest_texts
 from bench.submissions.check.check_extras import check_extras
 from bench.submissions.check.check_metadata import check_metadata
 from bench.submissions.check.check_numbers import check_numbers
@@ -17,6 +19,12 @@ from bench.submissions.check.footer import open_checked, read_bench_metadata, re
 from bench.submissions.check.places import MAX_BYTES, Place
 from bench.submissions.check.problems import Findings, Problem
 from bench.submissions.verify.records import check_records
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+MAX_TEXT = 200
+"""Bytes of a text in a row; names are shorter."""
 
 
 def check_submission(places: Sequence[Place]) -> list[Problem]:
@@ -89,6 +97,8 @@ def _result(place: Place, findings: Findings) -> tuple[Rows | None, Sketch | Non
         if table is not None:
             findings.add("", "expected rows, found none")
         return None, None
+    if _long_texts(table, findings):
+        return None, None
     data = found.dataset
     size = entry.input_size if entry is not None and entry.input_size else data.size
     shape = (data.channels, size, size)
@@ -100,6 +110,16 @@ def _result(place: Place, findings: Findings) -> tuple[Rows | None, Sketch | Non
         return None, None
     check_numbers(rows, findings)
     return rows, sketch(place, rows, meta or {})
+
+
+def _long_texts(table: pa.Table, findings: Findings) -> bool:
+    """Long texts are found by their length: 5000 rows of a megabyte each are not looked at."""
+    before = len(findings.problems)
+    for name, length in longest_texts(table).items():
+        if length > MAX_TEXT:
+            text = f"expected texts of at most {MAX_TEXT} bytes, found one of {length:,}"
+            findings.add(f"column {name}", text)
+    return len(findings.problems) > before
 
 
 def _sane(shape: list[object], channels: int) -> bool:

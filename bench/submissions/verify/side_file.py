@@ -60,9 +60,9 @@ class Pictures:
             for text in self._example(row, self.stated[key], deltas.get(key, [])):
                 yield f"{where}: {text}"
         for attack, (values, n) in self.maps.items():
-            text = self._map(attack, values, n, deltas)
-            if text is not None:
-                yield f"mean map of {attack}: {text}"
+            wrong = self._map(attack, values, n, deltas)
+            if wrong is not None:
+                yield f"mean map of {attack}: {wrong}"
 
     def _example(
         self, row: Mapping[str, Any], said: Values, deltas: Sequence[Array]
