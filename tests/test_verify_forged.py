@@ -213,7 +213,7 @@ def easier(f: Forged) -> None:
                 if name not in ("attack", "sample_id", "label", "image_rfc", "adv_pred"):
                     c[name][i] = c[name][right[k]] * (1 + 1e-9 * k) if name == "l2" else c[name][
                         right[k]]  # fmt: skip
-            c["clean_pred"][i] = c["label"][i]
+            c["clean_pred"][i], c["grad_rfc"][i] = c["label"][i], 0.5
             c["adv_pred"][i] = (c["label"][i] + 1) % 10
     ids, first = np.unique(c["sample_id"], return_index=True)
     from bench.entries.rules import rules
