@@ -298,6 +298,27 @@ def lopsided(f: Forged) -> None:
         row["values"] = p.ravel()
 
 
+def other_rings(f: Forged) -> None:
+    """From one ring to a lower and a higher one, with the same centroid and the same shares."""
+    grid = frequency_grid(SIZE, SIZE)
+    near = grid.near_axis & ~grid.high
+    low, middle, high = (near & (np.abs(grid.radius - r) < 1e-9) for r in (1 / 14, 3 / 14, 5 / 14))
+    for row in maps(f):
+        p = np.fft.ifftshift(np.reshape(row["values"], (SIZE, SIZE))).ravel().astype(float)
+        taken = 0.5 * p[middle].sum()
+        p[middle] *= 0.5
+        for place in (low, high):
+            p[place] += taken / 2 / place.sum()
+        row["values"] = np.fft.fftshift(p.reshape(SIZE, SIZE)).ravel()
+
+
+def at_zero(f: Forged) -> None:
+    for row in maps(f):
+        p = np.reshape(row["values"], (SIZE, SIZE)).copy()
+        p[SIZE // 2, SIZE // 2] = 1e-4
+        row["values"] = p.ravel()
+
+
 def map_of_another(f: Forged) -> None:
     other = pq.read_table(SOURCE / "fashionmnist-full-conv.extras.parquet").to_pylist()
     for row, new in zip(maps(f), (r for r in other if r["kind"] == "spectrum"), strict=True):
@@ -383,6 +404,8 @@ KINDS: list[tuple[str, Callable[[Forged], None], str, str]] = [
     ("maps painted", painted, "verify", "worse than its own rings"),
     ("maps without directions", isotropic, "check", "axis_share"),
     ("maps lopsided", lopsided, "check", "symmetric"),
+    ("maps with other rings", other_rings, "check", "mean radial_energy in rings"),
+    ("maps with a dot in the middle", at_zero, "check", "nothing at zero frequency"),
     ("maps of another model", map_of_another, "check", "mean"),
     ("fewer samples in the map", lambda f: [r.update(n=10) for r in maps(f)], "check", "kept"),
     ("pictures grey", other_image, "verify", "its image differs"),
