@@ -333,7 +333,10 @@ def test_long_texts_do_not_hold_the_check(
         groups += group(collect([path])[0])
     answers = list(check_apart(groups))
     assert len(answers) == 6
-    assert all(answers)
+    for found in answers:
+        assert any(
+            "texts of at most 200 bytes" in str(p) or "readable rows" in str(p) for p in found
+        )
     assert max(len(str(p)) for found in answers for p in found) < 3000
 
 

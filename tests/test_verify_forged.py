@@ -21,6 +21,7 @@ import pytest
 from conftest import REPOSITORY
 
 from bench.grid import BIN_WIDTH, BINS, frequency_grid, ring_counts
+from bench.metrics import FIRST
 from bench.results import schema
 from bench.results.stated import stated_columns
 from bench.run.request import Request
@@ -58,7 +59,7 @@ def original() -> tuple[pa.Table, list[dict[str, Any]]]:
 
 def taken_apart() -> Forged:
     table, side = original()
-    columns = {k: np.array(v) for k, v in stated_columns(SOURCE / f"{NAME}.parquet").items()}
+    columns = {k: np.array(v) for k, v in stated_columns(SOURCE / f"{NAME}.parquet", FIRST).items()}
     columns["seconds"] = table["seconds"].to_numpy().copy()
     meta = json.loads(table.schema.metadata[schema.METADATA_KEY])
     return Forged(columns, meta, [dict(row) for row in side])
@@ -130,7 +131,9 @@ def judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Forged]
             problems += check_submission(members)
         if problems:
             return "\n".join(map(str, problems)), ""
-        found = verify(path, 16, "s", "x", Request(model="", data="embedded", output=tmp_path))
+        found = verify(
+            path, 16, "s", "x", Request.of(data="embedded", output=tmp_path, device="cpu")
+        )
         assert len(found.verdicts) == 16
         return "", lines(found)
 
@@ -196,7 +199,7 @@ def a_little(f: Forged) -> None:
 
 def of_another(f: Forged) -> None:
     """The numbers of another model, whose name and weights stay out of it."""
-    other = stated_columns(SOURCE / "fashionmnist-full-conv.parquet")
+    other = stated_columns(SOURCE / "fashionmnist-full-conv.parquet", FIRST)
     f.columns |= {k: np.array(v) for k, v in other.items()}
     f.columns["seconds"] = np.full(len(other["label"]), 0.01, dtype=np.float32)
     f.side = []
@@ -213,7 +216,7 @@ def easier(f: Forged) -> None:
                 if name not in ("attack", "sample_id", "label", "image_rfc", "adv_pred"):
                     c[name][i] = c[name][right[k]] * (1 + 1e-9 * k) if name == "l2" else c[name][
                         right[k]]  # fmt: skip
-            c["clean_pred"][i] = c["label"][i]
+            c["clean_pred"][i], c["grad_rfc"][i] = c["label"][i], 0.5
             c["adv_pred"][i] = (c["label"][i] + 1) % 10
     ids, first = np.unique(c["sample_id"], return_index=True)
     from bench.entries.rules import rules
@@ -295,6 +298,27 @@ def lopsided(f: Forged) -> None:
     for row in maps(f):
         p = np.reshape(row["values"], (SIZE, SIZE)).copy()
         p[3:9, 3:9], p[20:26, 3:9] = p[20:26, 3:9].copy(), p[3:9, 3:9].copy()
+        row["values"] = p.ravel()
+
+
+def other_rings(f: Forged) -> None:
+    """From one ring to a lower and a higher one, with the same centroid and the same shares."""
+    grid = frequency_grid(SIZE, SIZE)
+    near = grid.near_axis & ~grid.high
+    low, middle, high = (near & (np.abs(grid.radius - r) < 1e-9) for r in (1 / 14, 3 / 14, 5 / 14))
+    for row in maps(f):
+        p = np.fft.ifftshift(np.reshape(row["values"], (SIZE, SIZE))).ravel().astype(float)
+        taken = 0.5 * p[middle].sum()
+        p[middle] *= 0.5
+        for place in (low, high):
+            p[place] += taken / 2 / place.sum()
+        row["values"] = np.fft.fftshift(p.reshape(SIZE, SIZE)).ravel()
+
+
+def at_zero(f: Forged) -> None:
+    for row in maps(f):
+        p = np.reshape(row["values"], (SIZE, SIZE)).copy()
+        p[SIZE // 2, SIZE // 2] = 1e-4
         row["values"] = p.ravel()
 
 
@@ -383,6 +407,8 @@ KINDS: list[tuple[str, Callable[[Forged], None], str, str]] = [
     ("maps painted", painted, "verify", "worse than its own rings"),
     ("maps without directions", isotropic, "check", "axis_share"),
     ("maps lopsided", lopsided, "check", "symmetric"),
+    ("maps with other rings", other_rings, "check", "mean radial_energy in rings"),
+    ("maps with a dot in the middle", at_zero, "check", "nothing at zero frequency"),
     ("maps of another model", map_of_another, "check", "mean"),
     ("fewer samples in the map", lambda f: [r.update(n=10) for r in maps(f)], "check", "kept"),
     ("pictures grey", other_image, "verify", "its image differs"),

@@ -12,9 +12,14 @@ import pyarrow.parquet as pq
 
 from bench.results.columns import Columns
 from bench.results.schema import METADATA_KEY
+from bench.results.texts import longest_texts
 
 Schema: TypeAlias = pa.Schema
 """Names and types of columns, as :mod:`bench.results.schema` states them."""
+
+
+MAX_TEXT = 200
+"""Bytes of a text in a row; names are shorter."""
 
 
 class Unreadable(Exception):
@@ -75,11 +80,16 @@ class UntrustedFile:
         """Return all rows.
 
         Raises:
-            Unreadable: the data behind the footer are broken.
+            Unreadable: the data behind the footer are broken, or a text is far too long: 5000 rows
+                of a megabyte each are found by their length and never made.
         """
         with _complaints():
             table = self._file.read(use_threads=False)
             table.validate(full=True)
+        for name, length in longest_texts(table).items():
+            if length > MAX_TEXT:
+                found = f"found one of {length:,} in column {name}"
+                raise Unreadable(f"texts of at most {MAX_TEXT} bytes, {found}")
         return Columns(table)
 
 
