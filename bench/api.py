@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import secrets
 import tempfile
 from collections.abc import Sequence
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 
     from bench.board.compare import Difference
     from bench.board.join.join import Joined
-    from bench.run.local import Progress
+    from bench.run.progress import Progress
     from bench.submissions.check.problems import Problem
     from bench.submissions.verify.remeasure import Verification
 
@@ -28,7 +27,7 @@ def evaluate(
     weights: str | Path = "default",
     trust: bool = False,
     attacks: Sequence[str] = (),
-    protocol: str = "caro2024",
+    protocol: str | None = None,
     data: str | None = None,
     data_dir: str | Path | None = None,
     limit: int | None = None,
@@ -38,7 +37,9 @@ def evaluate(
     output: str | Path | None = "results",
     overwrite: bool = False,
     save_perturbations: bool = False,
+    workers: int = 1,
     offline: bool = False,
+    submissions: str | Path | None = "submissions",
     progress: Progress | None = None,
 ) -> pd.DataFrame:
     """Evaluate one model and return its rows.
@@ -49,7 +50,7 @@ def evaluate(
         weights: "default" (the entry's), "random" (an untrained control), or a file.
         trust: allow entries with a `factory`, which runs their code.
         attacks: names from the protocol; all by default.
-        protocol: name of the protocol.
+        protocol: name of the protocol; None: the one that ranks (minimal2026).
         data: "hub", "embedded" or "samples"; see README for the default.
         data_dir: a local copy of the data set.
         limit: only the first so many samples; the result is partial and never ranked.
@@ -59,7 +60,10 @@ def evaluate(
         output: folder of the results; None: keep nothing on disk.
         overwrite: run again what is already there.
         save_perturbations: also write every perturbation, float32.
+        workers: processes on this machine that share the work, each with a part of the threads.
         offline: never ask the network.
+        submissions: folder whose result of the same model is compared with this one, with a
+            warning if the model has changed; None: none.
         progress: who is told how far the run is.
 
     Returns:
@@ -68,40 +72,23 @@ def evaluate(
     Raises:
         BenchError: the request can't be met; the text says what to do.
     """
-    from dataclasses import replace
-
+    options = dict(locals())
+    del options["output"], options["progress"]
     from bench.run.evaluate import evaluate_request
     from bench.run.request import Request
 
-    request = Request(
-        model=model,
-        dataset=dataset,
-        weights=weights,
-        trust=trust,
-        attacks=tuple(attacks),
-        protocol=protocol,
-        data=data,
-        data_dir=None if data_dir is None else Path(data_dir),
-        limit=limit,
-        batch_size=batch_size,
-        device=device,
-        seed=seed,
-        output=Path("results" if output is None else output),
-        overwrite=overwrite,
-        save_perturbations=save_perturbations,
-        offline=offline,
-    )
+    request = Request.of(**options)
     if output is not None:
-        return evaluate_request(request, progress)[1]
+        return evaluate_request(request.but(output=output), progress)[1]
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        return evaluate_request(replace(request, output=Path(folder)), progress)[1]
+        return evaluate_request(request.but(output=folder), progress)[1]
 
 
 def submit(
     model: str,
     dataset: str,
     *,
-    protocol: str = "caro2024",
+    protocol: str | None = None,
     results: str | Path = "results",
     submissions: str | Path = "submissions",
 ) -> list[Path]:
@@ -110,7 +97,7 @@ def submit(
     Args:
         model: its name in the results, `<model>@random` for an untrained control.
         dataset: name of the data set.
-        protocol: name of the protocol.
+        protocol: name of the protocol; None: the one that ranks (minimal2026).
         results: folder that `evaluate` wrote to.
         submissions: folder of submissions.
 
@@ -120,9 +107,11 @@ def submit(
     Raises:
         BenchError: there is no such result, or it does not pass the checks.
     """
+    from bench.entries import registry
     from bench.submissions.submit import submit as submit_file
 
-    source = Path(results) / protocol / dataset / f"{model}.parquet"
+    under = protocol or registry.default_protocol()
+    source = Path(results) / under / dataset / f"{model}.parquet"
     written, problems = submit_file(source, Path(submissions))
     if problems:
         raise BenchError("; ".join(str(problem) for problem in problems))
@@ -130,15 +119,13 @@ def submit(
 
 
 def check(paths: Sequence[str | Path] = ("submissions",)) -> list[Problem]:
-    """Return every problem of the submissions in files or folders; nothing in them is run."""
-    from bench.submissions.check.check import group
-    from bench.submissions.check.places import collect
-    from bench.submissions.check.sandbox import check_apart
+    """Return every problem of the submissions in files or folders; nothing in them is run.
 
-    places, problems = collect([Path(path) for path in paths])
-    for found in check_apart(group(places)):
-        problems += found
-    return problems
+    The registry's model entries are checked with them.
+    """
+    from bench.submissions.check.everything import check_everything
+
+    return check_everything([Path(path) for path in paths]).problems
 
 
 def verify(
@@ -171,22 +158,18 @@ def verify(
     Raises:
         BenchError: not a submission, or its weights or images are not at hand.
     """
+    given = dict(locals())
     from bench.run.request import Request
+    from bench.submissions.verify.records import user
     from bench.submissions.verify.remeasure import verify as measure_again
 
-    with tempfile.TemporaryDirectory(prefix="bench-verify-") as folder:
-        request = Request(
-            model="",
-            weights=weights,
-            trust=trust,
-            data=data,
-            data_dir=None if data_dir is None else Path(data_dir),
-            device=device,
-            output=Path(folder),
-            offline=offline,
-        )
-        chosen = secret or secrets.token_hex(16)
-        return measure_again(Path(path), samples, chosen, who or getpass.getuser(), request)
+    chosen = secret or secrets.token_hex(16)
+    request = Request.of(**{name: given[name] for name in VERIFY})
+    return measure_again(Path(path), samples, chosen, who or user(), request)
+
+
+VERIFY = ("weights", "data", "data_dir", "device", "trust", "offline")
+"""Options of `verify` that say how to measure."""
 
 
 def compare(
@@ -300,15 +283,16 @@ def probe_transfer(
     Raises:
         BenchError: unknown model, or a size that makes no sense.
     """
-    from bench.files import ensure_writable
     from bench.probes.run import plan_transfer, rows, run_transfer, write
+    from bench.results.filesystem import files_at
     from bench.results.probes import TRANSFER, table
 
+    files = None if output is None else files_at(output)
     plan = plan_transfer(model, dataset, input_size, seed)
-    if output is not None:
-        ensure_writable(Path(output))
+    if files is not None:
+        files.prepare()
     found = run_transfer(plan)
-    if output is not None:
-        write(found, Path(output))
+    if files is not None:
+        write(found, files)
     result: pd.DataFrame = table(rows(found), TRANSFER).to_pandas()
     return result.astype({"aliased": "boolean"})

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +20,7 @@ def atomic(path: Path) -> Iterator[Path]:
     Raises:
         BenchError: the disk refused (full, read-only, no rights); `path` is as it was.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = temporary_beside(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
@@ -26,10 +28,15 @@ def atomic(path: Path) -> Iterator[Path]:
             os.fsync(stream.fileno())
         temporary.replace(path)
     except OSError as error:
-        raise _cannot_write(path, error) from error
+        raise cannot_write(path, error) from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def temporary_beside(path: Path) -> Path:
+    """Return a name beside `path` that nobody else uses, on this machine or another."""
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -42,6 +49,14 @@ def write_bytes(path: Path, data: bytes) -> None:
         temporary.write_bytes(data)
 
 
+def expanded(path: Path) -> Path:
+    """Return a path with `~` as the user's home, or as it is where the user has none."""
+    try:
+        return path.expanduser()
+    except RuntimeError:  # no HOME, and a user id that no account has
+        return path
+
+
 def ensure_writable(folder: Path) -> None:
     """Make a folder and prove that a file can be written there, before any work is done.
 
@@ -50,15 +65,25 @@ def ensure_writable(folder: Path) -> None:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".probe.{os.getpid()}"
+        probe = temporary_beside(folder / "probe")
         probe.write_bytes(b"")
         probe.unlink()
     except OSError as error:
-        raise _cannot_write(folder, error) from error
+        raise cannot_write(folder, error) from error
 
 
-def _cannot_write(path: Path, error: OSError) -> BenchError:
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+def cannot_write(path: Path | str, error: OSError) -> BenchError:
+    """Return the one line for a place that can't be written, with what helps against it."""
+    advice = "choose another place"
+    if error.errno in _FULL:
+        advice = "free space there, or choose another place"
+    elif error.errno in _FORBIDDEN:
+        advice = "get the right to write there, or choose another place"
     return BenchError(
-        f"expected to write {path}, found: {error.strerror or error}; free space or choose "
-        "another --output. What was finished is kept: the same command goes on from there"
+        f"expected to write {path}, found: {error.strerror or error}; {advice}. What was finished "
+        "is kept: the same command goes on from there"
     )

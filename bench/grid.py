@@ -80,6 +80,54 @@ def ring_counts(height: int, width: int) -> Ints:
     return np.bincount(frequency_grid(height, width).bin, minlength=BINS)
 
 
+def power_without_dc(images: npt.ArrayLike) -> Floats:
+    """Return the power of each frequency, summed over channels, in an FFT's order.
+
+    Args:
+        images: (..., C, H, W).
+
+    Returns:
+        (..., H*W) of the unnormalised transform; 0 at DC, which says nothing of frequencies.
+    """
+    power = (np.abs(np.fft.fft2(np.asarray(images))) ** 2).sum(axis=-3)
+    flat: Floats = power.reshape(*power.shape[:-2], -1)
+    flat[..., 0] = 0
+    return flat
+
+
+def above_white(shares: Floats) -> Floats:
+    """Return log10 of a spectrum (H, W) of shares over that of white noise; -inf where it is 0."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio: Floats = np.log10(shares * (shares.size - 1))
+    return ratio
+
+
+MAP_SIDE = 64
+"""Largest side of a mean map; a larger image's frequencies share cells."""
+
+
+@lru_cache(maxsize=32)
+def map_cells(height: int, width: int) -> Ints:
+    """Return the cell (flat, of the fftshifted map) that each frequency is summed into: (H*W,)."""
+    cells = []
+    for size in (height, width):
+        cell = np.arange(size) * min(size, MAP_SIDE) // size
+        cells.append(np.fft.ifftshift(cell))
+    return (cells[0][:, None] * min(width, MAP_SIDE) + cells[1][None, :]).ravel()
+
+
+@lru_cache(maxsize=32)
+def map_rings(height: int, width: int) -> Ints:
+    """Return the ring, one cell wide, of each cell of a mean map; -1 for the cell of DC: (h*w,)."""
+    cell, radius = map_cells(height, width), frequency_grid(height, width).radius
+    shape = min(height, MAP_SIDE), min(width, MAP_SIDE)
+    count = np.bincount(cell, minlength=shape[0] * shape[1])
+    mean = np.bincount(cell, weights=radius, minlength=len(count)) / count
+    ring = np.rint(mean * min(shape) / 2).astype(np.int64)
+    ring[cell[0]] = -1
+    return ring
+
+
 def white_noise(height: int, width: int) -> dict[str, float]:
     """Return the exact expected `rfc`, `hfe` and `axis_share` of white noise of a size."""
     grid, count = frequency_grid(height, width), height * width - 1

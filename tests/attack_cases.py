@@ -8,7 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bench.entries.attacks import AttackSpec
+from bench.attacks.brendel_bethge.settings import BrendelBethge
+from bench.attacks.pgd import PGD
+from bench.attacks.run import perturb
+from bench.entries.attacks import AttackSettings
+from bench.steps.step import GradientStep
 
 with warnings.catch_warnings():
     # foolbox 3.3.4 imports from a name that scipy deprecates
@@ -17,23 +21,36 @@ with warnings.catch_warnings():
 
 __all__ = ["foolbox"]
 
-PGD: dict[str, dict[str, Any]] = {
+BUDGETS: dict[str, dict[str, Any]] = {
     "linf": {"epsilon": 8 / 255, "steps": 20},
     "l2": {"epsilon": 2.0, "steps": 20},
     "l1": {"epsilon": 0.1, "epsilon_scale": "mean", "steps": 20},
 }
 
 
-def pgd(norm: str, implementation: str = "bench", **changes: Any) -> AttackSpec:
+def pgd(norm: str, implementation: str = "bench", **changes: Any) -> PGD:
     """Return Table 10's PGD of a norm with few steps."""
     keys = {"algorithm": "pgd", "norm": norm, "step_size": 0.1, "version": 1}
-    return AttackSpec(**{**keys, **PGD[norm], "implementation": implementation, **changes})
+    return PGD(**{**keys, **BUDGETS[norm], "implementation": implementation, **changes})
 
 
-def brendel_bethge(norm: str, implementation: str = "bench", **changes: Any) -> AttackSpec:
+def brendel_bethge(norm: str, implementation: str = "bench", **changes: Any) -> BrendelBethge:
     """Return Table 10's Brendel-Bethge attack of a norm with fewer steps."""
     keys = {"algorithm": "brendel-bethge", "norm": norm, "learning_rate": 1e-3, "version": 1}
-    return AttackSpec(**{**keys, "steps": 100, "implementation": implementation, **changes})
+    return BrendelBethge(**{**keys, "steps": 100, "implementation": implementation, **changes})
+
+
+def attacked(
+    settings: AttackSettings,
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    starts: Tensor | None = None,
+    *,
+    step: GradientStep | None = None,
+) -> Tensor:
+    """Return the adversarial images alone."""
+    return perturb(settings, model, images, labels, starts, step=step).adversarial
 
 
 def frozen(model: nn.Module) -> nn.Module:

@@ -6,6 +6,7 @@ import pytest
 import torch
 from attack_cases import (
     Constant,
+    attacked,
     brendel_bethge,
     foolbox,
     frozen,
@@ -17,11 +18,10 @@ from attack_cases import (
 )
 from torch import Tensor, nn
 
-from bench.attacks import table
-from bench.attacks.base import Attack
+from bench.attacks.base import Attacked
+from bench.attacks.brendel_bethge.settings import BrendelBethge
+from bench.attacks.pgd import PGD
 from bench.attacks.run import attack_batch
-from bench.attacks.table import build
-from bench.errors import BenchError
 from bench.steps.step import GradientStep
 
 NET = small_net()
@@ -65,7 +65,7 @@ def test_foolbox_pgd_gets_the_settings(norm: str, scale: str) -> None:
     fmodel = foolbox.PyTorchModel(NET, bounds=(0, 1), device="cpu")
     _, expected, _ = attack(fmodel, IMAGES, LABELS, epsilons=budget)
     spec = pgd(norm, "foolbox", step_scale=scale, step_size=0.03)
-    assert torch.equal(build(spec)(NET, IMAGES, LABELS), expected)
+    assert torch.equal(attacked(spec, NET, IMAGES, LABELS), expected)
 
 
 @pytest.mark.slow
@@ -74,8 +74,8 @@ def test_foolbox_brendel_bethge_has_the_nominal_batch(norm: str) -> None:
     """The trust region is that of a batch of 20, alone as in company: same steps, same result."""
     spec = brendel_bethge(norm, "foolbox", steps=10)
     starts = other_class_starts(NET, IMAGES)
-    together = build(spec)(NET, IMAGES[:4], LABELS[:4], starts[:4])
-    alone = build(spec)(NET, IMAGES[:1], LABELS[:1], starts[:1])
+    together = attacked(spec, NET, IMAGES[:4], LABELS[:4], starts[:4])
+    alone = attacked(spec, NET, IMAGES[:1], LABELS[:1], starts[:1])
     assert (predict(NET, together) != LABELS[:4]).all()
     torch.testing.assert_close(alone[0], together[0], rtol=0, atol=1e-4)
     with warnings.catch_warnings():
@@ -136,21 +136,36 @@ def test_zero_gradient_gives_zero_perturbation(norm: str, implementation: str) -
     assert not outcome.nonfinite.any()
 
 
-class Greedy(Attack):
+class Greedy(PGD):
     """An attack whose author forgot everything: too far and outside [0, 1]."""
 
-    def run(
-        self, step: GradientStep, images: Tensor, labels: Tensor, starts: Tensor | None
-    ) -> Tensor:
+    def run(self, step: GradientStep, images: Tensor, labels: Tensor, starts: Tensor) -> Tensor:
         return images - 1.5
 
 
-def test_wrapper_clips_and_run_checks_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:
-    spec = pgd("l2")
-    assert Greedy(spec)(NET, IMAGES, LABELS).min() == 0
-    monkeypatch.setitem(table.ATTACKS, ("pgd", "l2", "bench"), Greedy)
+def test_what_comes_out_is_clipped_and_the_budget_is_checked() -> None:
+    greedy = Greedy(**pgd("l2").model_dump())
+    assert attacked(greedy, NET, IMAGES, LABELS).min() == 0
     with pytest.raises(AssertionError, match="left its budget"):
-        attack_batch(NET, spec, IMAGES, LABELS)
+        attack_batch(NET, greedy, IMAGES, LABELS)
+
+
+class HalfBlind(BrendelBethge):
+    """Says of some samples that it could not take its steps."""
+
+    def run(self, step: GradientStep, images: Tensor, labels: Tensor, starts: Tensor) -> Attacked:
+        stalled, nonfinite = torch.arange(len(images)) == 0, torch.arange(len(images)) == 1
+        return Attacked(starts, stalled, nonfinite)
+
+
+def test_what_an_attack_says_of_itself_reaches_the_outcome() -> None:
+    starts = other_class_starts(NET, IMAGES)
+    starts[0] = IMAGES[0]  # no start: the attack sees the others only
+    settings = HalfBlind(**brendel_bethge("l2").model_dump())
+    outcome = attack_batch(NET, settings, IMAGES, LABELS, starts)
+    assert outcome.init_failed.nonzero().flatten().tolist() == [0]
+    assert outcome.stalled.nonzero().flatten().tolist() == [1]
+    assert outcome.nonfinite.nonzero().flatten().tolist() == [2]
 
 
 def test_empty_batch() -> None:
@@ -161,8 +176,8 @@ def test_empty_batch() -> None:
 
 
 def test_random_start_is_refused() -> None:
-    with pytest.raises(BenchError, match="random_start"):
-        build(pgd("l2", random_start=True))
+    with pytest.raises(ValueError, match="expected random_start = false"):
+        pgd("l2", random_start=True)
 
 
 def test_attacks_leave_the_model_alone() -> None:

@@ -4,60 +4,17 @@ import copy
 
 import pytest
 import torch
-from attack_cases import frozen, pgd, predict, random_images, small_net
-from torch import Tensor, nn
-from torch.nn import functional as F
+from attack_cases import attacked, frozen, pgd, predict, small_net
+from step_cases import IMAGES, LABELS, Mixing, plain, residual
+from torch import nn
 
 from bench.attacks.base import logit_margin
-from bench.attacks.table import build
 from bench.entries.model import Net
 from bench.models.nets import build_net
-from bench.steps import calibrate as calibration
-from bench.steps.calibrate import StepChoice, calibrate, prepare
+from bench.steps.calibrate import StepChoice, prepare
 from bench.steps.fold import fold_batchnorm
 from bench.steps.pack import pack_linear
 from bench.steps.step import GradientStep, cross_entropy_cotangent, margin_cotangent
-
-IMAGES = random_images(13, channels=3)
-LABELS = torch.arange(13) % 10
-
-
-class Residual(nn.Module):
-    """Conv + batch norm pairs, one of which must not be folded: the sum reads its convolution."""
-
-    def __init__(self, tapped: bool) -> None:
-        super().__init__()
-        self.tapped = tapped
-        self.stem = nn.Sequential(nn.Conv2d(3, 6, 3, bias=False), nn.BatchNorm2d(6), nn.ReLU())
-        self.conv = nn.Conv2d(6, 6, 3, padding=1)
-        self.norm = nn.BatchNorm2d(6)
-        self.head = nn.Linear(6 * 36, 10)
-
-    def forward(self, images: Tensor) -> Tensor:
-        x = self.stem(images)
-        y = self.conv(x)
-        z = self.norm(y).relu() + (y if self.tapped else x)
-        logits: Tensor = self.head(z.flatten(1))
-        return logits
-
-
-def residual(tapped: bool) -> nn.Module:
-    torch.manual_seed(3)
-    net = Residual(tapped)
-    for norm in (net.stem[1], net.norm):
-        norm.running_mean.normal_(0, 0.3)
-        norm.running_var.uniform_(0.3, 3.0)
-        norm.weight.data.normal_(1, 0.3)
-        norm.bias.data.normal_(0, 0.3)
-    return frozen(net)
-
-
-def plain(model: nn.Module, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    leaf = images.clone().requires_grad_()
-    logits = model(leaf)
-    loss = F.cross_entropy(logits, labels, reduction="sum")
-    return logits.detach(), torch.autograd.grad(loss, leaf)[0]
-
 
 CHOICES = [
     StepChoice(fold, last, micro_batch=micro)
@@ -109,21 +66,6 @@ def test_folding_timms_norm_with_activation() -> None:
     torch.testing.assert_close(folded(IMAGES), model(IMAGES), rtol=1e-5, atol=1e-5)
 
 
-class Mixing(nn.Module):
-    """Linear layers over the last axis, over a transposed one, without bias, and a small one."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.tokens, self.channels = nn.Linear(192, 128, bias=False), nn.Linear(64, 96)
-        self.head = nn.Linear(96, 10)
-
-    def forward(self, images: Tensor) -> Tensor:
-        x = images.reshape(-1, 64, 192)  # (B, 64, 192)
-        y = self.tokens(x.cos()).transpose(1, 2)  # (B, 128, 64), not contiguous
-        logits: Tensor = self.head(self.channels(y).relu().mean(1))
-        return logits
-
-
 def test_packed_linear_layers_are_linear_layers() -> None:
     torch.manual_seed(0)
     model, images = frozen(Mixing()), torch.rand(7, 3, 64, 64)
@@ -159,164 +101,14 @@ def test_packed_nets_of_the_zoo_are_the_nets(name: str, relu: bool) -> None:
             torch.testing.assert_close(one, two.float(), rtol=1e-5, atol=1e-6)
 
 
-def test_calibration_packs_where_it_pays(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = iter(range(10**6))
-    monkeypatch.setattr(calibration.time, "perf_counter", lambda: -(float(next(clock)) ** 2))
-    torch.manual_seed(0)
-    model, images = frozen(Mixing()), torch.rand(7, 3, 64, 64)
-    choice = calibrate(model, images, LABELS[:7])
-    assert choice.pack_linear
-    expected = GradientStep(model)(images, LABELS[:7], margin_cotangent)
-    found = prepare(model, choice, images)(images, LABELS[:7], margin_cotangent)
-    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
-
-
-def test_calibration_refuses_what_changes_the_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Folding a convolution that something else reads is wrong, however fast it is."""
-    tapped = residual(tapped=True)
-    wrong, pairs = fold_batchnorm(tapped, IMAGES)
-    assert pairs == 2
-    assert (wrong(IMAGES) - tapped(IMAGES)).abs().max() > 0.1
-    clock = iter(range(10**6))
-    # a clock that makes every later candidate look faster
-    monkeypatch.setattr(calibration.time, "perf_counter", lambda: -(float(next(clock)) ** 2))
-    choice = calibrate(tapped, IMAGES, LABELS)
-    assert not choice.fold_batchnorm
-    assert calibrate(residual(tapped=False), IMAGES, LABELS).fold_batchnorm
-
-
-def test_calibration_refuses_what_is_almost_exact(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An error that float32 could not tell from rounding shows in float64."""
-
-    def almost(model: nn.Module, images: Tensor) -> tuple[nn.Module, int]:
-        folded, pairs = fold_batchnorm(model, images)
-        folded.conv.weight.data.mul_(1 + 1e-6)
-        return folded, pairs
-
-    monkeypatch.setattr(calibration, "fold_batchnorm", almost)
-    clock = iter(range(10**6))
-    monkeypatch.setattr(calibration.time, "perf_counter", lambda: -(float(next(clock)) ** 2))
-    assert not calibrate(residual(tapped=False), IMAGES, LABELS).fold_batchnorm
-
-
-class Kinked(nn.Module):
-    """In float64 some pixels of one image stand within float32's rounding of the ReLU's kink."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        generator = torch.Generator().manual_seed(1)
-        self.conv = nn.Conv2d(3, 6, 1, bias=False)
-        self.norm = nn.BatchNorm2d(6)
-        self.head = nn.Linear(6 * 64, 10)
-        with torch.no_grad():
-            self.conv.weight.copy_(torch.randn(6, 3, 1, 1, generator=generator))
-            self.norm.running_var.uniform_(0.3, 3.0, generator=generator)
-            self.norm.running_mean.copy_(self.conv.weight.sum((1, 2, 3)) * 0.7)
-
-    def forward(self, images: Tensor) -> Tensor:
-        logits: Tensor = self.head(self.norm(self.conv(images)).relu().flatten(1))
-        return logits
-
-
-def test_calibration_allows_what_differs_only_by_the_side_of_a_kink(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    torch.manual_seed(0)
-    model, images = frozen(Kinked()), IMAGES.clone()
-    images[0] = 0.7  # the mean that the norm subtracts: 0 up to rounding, everywhere
-    folded, _ = fold_batchnorm(model, images)
-    (_, one), (_, two) = (
-        GradientStep(m)(images, LABELS, margin_cotangent) for m in (model, folded)
-    )
-    error = (one - two).flatten(1).norm(dim=1) / one.flatten(1).norm(dim=1)
-    assert error[0] > 0.1, "here the gradients differ"
-    assert error[1:].max() < 1e-4, "and nowhere else"
-    clock = iter(range(10**6))
-    monkeypatch.setattr(calibration.time, "perf_counter", lambda: -(float(next(clock)) ** 2))
-    assert calibrate(model, images, LABELS).fold_batchnorm
-
-
-def test_calibration_judges_by_the_typical_image(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One image stands so near a kink that folding alone takes the wrong side: it is allowed."""
-    torch.manual_seed(0)
-    model, images = Kinked(), IMAGES.clone()
-    with torch.no_grad():  # the weights cancel on a gray image, until a fold rescales them
-        model.conv.weight.copy_((model.conv.weight * 8).round() / 8)
-        model.conv.weight[:, 2] = -model.conv.weight[:, 0] - model.conv.weight[:, 1]
-        model.norm.running_mean.zero_()
-        model.norm.bias.fill_(1e-9)
-    frozen(model)
-    images[0] = 0.5
-    folded, _ = fold_batchnorm(model, images)
-    truth = GradientStep(copy.deepcopy(model).double())(images.double(), LABELS, margin_cotangent)
-    errors = [
-        (GradientStep(m)(images, LABELS, margin_cotangent)[1] - truth[1]).flatten(1).norm(dim=1)
-        / truth[1].flatten(1).norm(dim=1)
-        for m in (model, folded)
-    ]
-    assert errors[0].max() < 1e-5, "the plain model is right everywhere"
-    assert errors[1][0] > 0.1, "the folded one is not, on the first image"
-    assert errors[1][1:].max() < 1e-4
-    clock = iter(range(10**6))
-    monkeypatch.setattr(calibration.time, "perf_counter", lambda: -(float(next(clock)) ** 2))
-    assert calibrate(model, images, LABELS).fold_batchnorm
-
-
-@pytest.mark.parametrize(
-    ("seconds", "fastest"),
-    [
-        # one lucky turn of the plain step does not outweigh that the fold saves a tenth as a rule
-        ({False: [1.0, 0.5, 1.0, 1.0, 1.0], True: [0.9] * 5}, True),
-        # nor one lucky turn of the fold that it saves nothing
-        ({False: [1.0] * 5, True: [1.0, 0.5, 1.0, 1.0, 1.0]}, False),
-        # a machine that slows down slows both: 4 % saved in every turn are found
-        ({False: [1.0, 2, 3, 4, 5], True: [0.96, 1.92, 2.88, 3.84, 4.8]}, True),
-        ({False: [1.0] * 5, True: [0.99] * 5}, False),
-    ],
-)
-def test_calibration_counts_what_is_saved_as_a_rule(
-    seconds: dict[bool, list[float]], fastest: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    taken = {fold: iter([9.0, *times]) for fold, times in seconds.items()}  # the first warms up
-
-    def timed(step: GradientStep, images: Tensor, labels: Tensor) -> float:
-        return next(taken[isinstance(step.model.norm, nn.Identity)])
-
-    monkeypatch.setattr(calibration, "_timed", timed)
-    monkeypatch.setattr(calibration, "SECONDS", 0.0)
-    choices = [StepChoice(), StepChoice(fold_batchnorm=True)]
-    model = residual(tapped=False)
-    found = calibration._fastest(model, IMAGES, LABELS, choices, 5, calibration.SMALLEST_GAIN)
-    assert found.fold_batchnorm is fastest
-
-
-def test_calibration_prefers_the_plain_step_on_a_tie(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = iter(range(10**6))
-    monkeypatch.setattr(calibration.time, "perf_counter", lambda: float(next(clock)))
-    assert calibrate(residual(tapped=False), IMAGES, LABELS) == StepChoice()
-
-
-def test_a_model_of_nan_keeps_the_plain_step() -> None:
-    class Broken(nn.Conv2d):
-        def forward(self, x: Tensor) -> Tensor:
-            return super().forward(x).flatten(1)[:, :10] * torch.nan
-
-    assert calibrate(frozen(Broken(3, 4, 3)), IMAGES, LABELS, rounds=1) == StepChoice()
-
-
-def test_a_choice_survives_the_metadata() -> None:
-    choice = StepChoice(True, False, True, False, 16, True)
-    assert StepChoice(**choice.describe()) == choice  # type: ignore[arg-type]
-
-
 @pytest.mark.parametrize("choice", [c for c in CHOICES if c.micro_batch == 4])
 def test_attacks_succeed_alike_with_any_choice(choice: StepChoice) -> None:
     model = residual(tapped=False).double()
     images = IMAGES.double()
     labels = predict(model, images)
-    attack = build(pgd("l2", epsilon=0.3))
-    expected = attack(model, images, labels)
-    found = attack(model, images, labels, step=prepare(model, choice, images))
+    attack = pgd("l2", epsilon=0.3)
+    expected = attacked(attack, model, images, labels)
+    found = attacked(attack, model, images, labels, step=prepare(model, choice, images))
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
 
 

@@ -14,13 +14,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from bench.board import flags, groups, markdown, text
-from bench.board.build import Board, build
+from bench.board import flags, markdown, text
+from bench.board.build import build
 from bench.board.spectra import profiles, rings
+from bench.board.table import Board
+from bench.board.write import render
 from bench.cli.leaderboard import leaderboard
 from bench.errors import BenchError
 from bench.results import schema
 from bench.stats.intervals import Interval
+
+pytestmark = pytest.mark.usefixtures("caro_ranks")
 
 
 @pytest.fixture(scope="module")
@@ -177,7 +181,32 @@ def test_broken_files_are_listed_not_fatal(tmp_path: Path) -> None:
     assert {item.path.stem for item in found.unusable} == {"broken", cases.CASES[1].name}
 
 
-# ---------------------------------------------------------------- flags, groups, references
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"n_params": 10**400}, "metadata n_params"),
+        ({"n_params": -1}, "expected at least 1, found -1, in metadata n_params"),
+        ({"family": ["x"]}, "expected str, found ['x'], in metadata family"),
+        ({"weights": None}, "in metadata weights"),
+        ({"input_shape": [1, 10**9, 28]}, "in metadata input_shape.1"),
+        ({"git": {"dirty": "yes"}}, "in metadata git.dirty"),
+        ({"device": "x" * 10**5}, "expected short text, found 100000 characters"),
+    ],
+)
+def test_impossible_metadata_are_one_line_and_the_others_are_shown(
+    tmp_path: Path, changes: dict[str, Any], words: str
+) -> None:
+    cases.write(tmp_path, cases.CASES[0])
+    cases.write(tmp_path, cases.CASES[1], **changes)
+    found = build(tmp_path)
+    assert len(found.tables[0].rows) == 1
+    (bad,) = found.unusable
+    assert words in bad.reason
+    assert "\n" not in bad.reason
+    assert len(bad.reason) < 400
+
+
+# ---------------------------------------------------------------- flags, references
 
 
 def test_flags(tmp_path: Path) -> None:
@@ -195,11 +224,11 @@ def test_flags(tmp_path: Path) -> None:
     (table,) = build(tmp_path).tables
     (row,) = table.rows
     n = row.model.attacks["bb-l2"].correct
-    found = flags.flags(row.model, table.rules)
+    found = flags.flags(row, table.rules)
     # PGD's budget is 2; Brendel-Bethge needs 2.5 for 30 samples and fails for one
-    assert f"PGD>BB {31 / n:.1%}" in found
+    assert f"PGD>minimal L2 {31 / n:.1%}" in found
     assert f"zero-grad {50 / n:.1%}" in found
-    assert "non-finite 1" in found
+    assert "broken 1" in found
     assert "uncommitted" in found
     assert all(any(f.startswith(key) for key in flags.MEANINGS) for f in found)
 
@@ -207,31 +236,7 @@ def test_flags(tmp_path: Path) -> None:
 def test_a_weak_brendel_bethge_is_flagged(board: Board) -> None:
     table = board.tables[0]
     (row,) = [r for r in table.unranked if r.model.name.endswith("locally-connected-relu")]
-    assert any(flag.startswith("BB<gate") for flag in flags.flags(row.model, table.rules))
-
-
-def test_groups_average_models_with_t_intervals(board: Board) -> None:
-    table = board.tables[0]
-    found = {g.name: g for g in groups.groups(table, "family")}
-    rfc = [
-        r.model.attacks["bb-l2"].rfc.mean
-        for r in table.ranked
-        if r.model.name in ("fashionmnist-full-conv", "fashionmnist-full-conv-relu")
-    ]
-    group = found["full-conv"]
-    assert group.models == 2
-    # t with one degree of freedom: 12.706; standard error of two values: |a - b| / 2
-    half = 12.706 * abs(rfc[0] - rfc[1]) / 2
-    low = max(0, np.mean(rfc) - half)
-    assert group.rfc == pytest.approx((np.mean(rfc), low, np.mean(rfc) + half), rel=1e-3)
-    assert found["local-conv"].controls == 1
-    assert found["local-conv"].control_rfc.mean > found["local-conv"].rfc.mean
-    assert np.isnan(found["locally-connected"].rfc.low)
-    assert {g.name for g in groups.groups(table, "type")} == {
-        "MLP",
-        "Convolutional",
-        "Locally connected",
-    }
+    assert any(flag.startswith("minimal<gate L2") for flag in flags.flags(row, table.rules))
 
 
 def test_a_white_profile_is_1_on_every_ring(board: Board) -> None:
@@ -324,11 +329,122 @@ def test_made_twice_it_is_identical_and_check_says_so(
     (fewer / "caro2024/fashionmnist/fashionmnist-full-conv.parquet").unlink()
     with pytest.raises(BenchError, match="differences"):
         leaderboard(fewer, first, check=True)
-    shutil.rmtree(fewer / "caro2024")
     leaderboard(fewer, first)
-    left = {p.relative_to(first).as_posix() for p in first.rglob("*") if p.is_file()}
-    assert left == {"README.md", "index.html", "leaderboard.csv"}
-    assert "No submissions yet" in (first / "README.md").read_text()
+    assert "fashionmnist-full-conv," not in (first / "leaderboard.csv").read_text()
+
+
+def test_nothing_to_show_leaves_the_board_as_it_is(tmp_path: Path, submissions: Path) -> None:
+    board, empty = tmp_path / "board", tmp_path / "empty"
+    empty.mkdir()
+    for check in (False, True):
+        with pytest.raises(BenchError, match="expected submissions that can be shown"):
+            leaderboard(empty, board, check=check)
+    assert not board.exists()
+    leaderboard(submissions, board, figures=False)
+    before = {p: p.read_bytes() for p in board.rglob("*") if p.is_file()}
+    broken = empty / cases.PROTOCOL / cases.DATASET / "x.parquet"
+    for folder in (empty, broken.parent):
+        folder.mkdir(parents=True, exist_ok=True)
+        if folder != empty:
+            broken.write_bytes(b"nonsense")
+        with pytest.raises(BenchError, match="stays as it is"):
+            leaderboard(empty, board)
+        assert {p: p.read_bytes() for p in board.rglob("*") if p.is_file()} == before
+    # a first board says which files can't be shown
+    leaderboard(empty, tmp_path / "new")
+    assert "## Not shown" in (tmp_path / "new" / "README.md").read_text()
+
+
+# ---------------------------------------------------------------- a stranger's file
+
+
+def deep(depth: int) -> Any:
+    value: Any = 1
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+HOSTILE: list[Any] = [
+    None, True, 1, -1, 0, 1.5, 1e308, -1e308, 10**400, -(10**400), "", "x", "x" * 1_400_000,
+    "\x00\x1b[2J", "\ud800", "<script>", "=1+1", [], [1], [None], {}, {"a": {}}, deep(500),
+    [10**9, 10**9, 10**9], [0, 0, 0], [-1, 28, 28], ["a", "b", "c"], {"kind": 10**400},
+]  # fmt: skip
+KEYS = (
+    "n_params", "family", "type", "input_shape", "preprocessing", "weights", "git", "control",
+    "native_size", "transform", "model", "entry", "protocol", "protocol_hash", "dataset", "partial",
+    "complete", "schema_version", "versions", "device", "probe", "seed", "attacks", "batch_size",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_no_metadata_takes_the_board_down(tmp_path: Path, submissions: Path, part: int) -> None:
+    """The good model is shown each time; the hostile one too, or it is listed with the reason."""
+    good = submissions / cases.PROTOCOL / cases.DATASET / f"{cases.CASES[0].name}.parquet"
+    place = tmp_path / cases.PROTOCOL / cases.DATASET
+    place.mkdir(parents=True)
+    shutil.copy(good, place)
+    victim = cases.CASES[1]
+    table = pq.read_table(good.with_name(f"{victim.name}.parquet"))
+    names = []
+    # over the parts every key meets six values and every value five keys or more
+    pairs = [(k, v) for k in range(len(KEYS)) for v in range(len(HOSTILE)) if (k + v) % 5 == 0]
+    for number, (k, v) in enumerate(pairs[part::4]):
+        key, value = KEYS[k], HOSTILE[v]
+        meta = json.dumps({**cases.metadata(victim), key: value})
+        path = place / f"hostile-{number}.parquet"
+        pq.write_table(table.replace_schema_metadata({schema.METADATA_KEY: meta}), path)
+        names.append(path.stem)
+    board = build(tmp_path)
+    files = render(board, tmp_path / "out", with_figures=False)
+    shown = {row.model.name for t in board.tables for row in t.rows}
+    assert cases.CASES[0].name in shown
+    listed = {item.path.stem for item in board.unusable}
+    missing = {*names, cases.CASES[0].name} - shown - listed
+    assert not missing
+    assert all(item.reason and len(item.reason) < 1000 for item in board.unusable)
+    assert max(map(len, files.values())) < 3_000_000
+    assert b"\xed\xa0\x80" not in b"".join(files.values())
+
+
+def test_a_broken_side_file_is_listed_and_takes_no_one_down(
+    tmp_path: Path, submissions: Path
+) -> None:
+    names = [case.name for case in cases.CASES[:4]]
+    place = tmp_path / cases.PROTOCOL / cases.DATASET
+    place.mkdir(parents=True)
+    for name in names:
+        for kind in (".parquet", ".extras.parquet"):
+            shutil.copy(submissions / cases.PROTOCOL / cases.DATASET / f"{name}{kind}", place)
+    (place / f"{names[0]}.extras.parquet").write_bytes(b"PAR1 nonsense PAR1")
+    rows = pq.read_table(place / f"{names[1]}.extras.parquet").to_pylist()
+    for row in rows:
+        row.update(shape=[2, 2], values=[0.25] * 4, delta=[0.0] * 4)
+    side = pa.Table.from_pylist(rows, schema=schema.EXTRAS)
+    pq.write_table(side, place / f"{names[1]}.extras.parquet")
+    table = pq.read_table(place / f"{names[2]}.parquet")
+    at = table.schema.get_field_index("radial_energy")
+    short = pa.array([[1.0]] * len(table), type=pa.list_(pa.float32(), 1))
+    pq.write_table(table.set_column(at, "radial_energy", short), place / f"{names[2]}.parquet")
+    board = build(tmp_path)
+    assert sum(len(t.rows) for t in board.tables) == 4
+    files = render(board, tmp_path / "out")
+    text = files["README.md"].decode()
+    for name in names[:3]:
+        assert f"| {markdown.markdown(name)} " in text.partition("## Not shown")[2]
+    assert sum(name.endswith(".svg") for name in files) == 5
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "[]", "[" * 50_000, '{"records": 1}', '{"records": [1]}', '{"records": [{}]}', "\x00",
+     '{"records": [{"file_sha256": ' + "1" * 6000 + "}]}"],
+)  # fmt: skip
+def test_no_file_of_records_takes_the_board_down(tmp_path: Path, content: str) -> None:
+    path = cases.write(tmp_path, cases.CASES[0])
+    path.with_name(f"{path.stem}.verify.json").write_text(content)
+    (row,) = build(tmp_path).tables[0].ranked
+    assert flags.verified(row.model) == ""
 
 
 def test_the_csv_holds_every_number(tmp_path: Path, submissions: Path, board: Board) -> None:
@@ -341,7 +457,11 @@ def test_the_csv_holds_every_number(tmp_path: Path, submissions: Path, board: Bo
     ]
     row = board.tables[0].ranked[0]
     assert float(line["rfc"]) == pytest.approx(row.model.attacks["bb-l2"].rfc.mean, rel=1e-5)
-    assert (line["rank_low"], line["rank_high"], line["tie_group"]) == ("1", "1", "a")
+    assert (line["checkpoint_rank_low"], line["checkpoint_rank_high"], line["checkpoint_tie"]) == (
+        "1",
+        "1",
+        "a",
+    )
 
 
 def test_a_strangers_files_are_left_alone(tmp_path: Path, submissions: Path) -> None:
@@ -357,21 +477,23 @@ def test_a_strangers_files_are_left_alone(tmp_path: Path, submissions: Path) -> 
 
 
 def test_a_verification_is_shown_for_the_very_file_only(tmp_path: Path) -> None:
-    from bench.results.read import file_sha256
-
     path = cases.write(tmp_path, cases.CASES[0])
-    record = {
-        "file_sha256": file_sha256(path),
-        "when": "2026",
-        "rows": 16,
-        "reproduced": 16,
-        "who": "ada",
-    }
     side = path.with_name(f"{path.stem}.verify.json")
-    side.write_text(json.dumps({"records": [{**record, "verdict": "reproduced"}]}))
-    (row,) = build(tmp_path).tables[0].ranked
-    assert flags.verified(row.model) == "reproduced 16 of 16 by ada"
-    record["file_sha256"] = "0" * 64
-    side.write_text(json.dumps({"records": [{**record, "verdict": "reproduced"}]}))
-    (row,) = build(tmp_path).tables[0].ranked
-    assert flags.verified(row.model) == ""
+
+    def shown(*records: dict[str, Any]) -> str:
+        side.write_text(json.dumps({"records": records}))
+        (row,) = build(tmp_path).tables[0].ranked
+        return flags.verified(row.model)
+
+    good = cases.record(path)
+    assert shown(good) == "reproduced 16 of 16 by the authors"
+    assert shown({**good, "file_sha256": "0" * 64}) == ""
+    assert shown({**good, "extras_sha256": "0" * 64}) == ""
+    # a contradicted one counts, whatever the dates are
+    bad = {**good, "reproduced": 12, "contradicted": 4, "verdict": "contradicted"}
+    later = {**good, "when": "9999-01-01T00:00:00+00:00"}
+    earlier = {**bad, "when": "1999-01-01T00:00:00+00:00"}
+    for order in ((later, earlier), (earlier, later)):
+        assert shown(*order) == "NOT reproduced: 12 of 16 rows by the authors"
+    others = {**good, "others": ["metadata n_params"], "verdict": "contradicted"}
+    assert shown(others) == "NOT reproduced: 16 of 16 rows and 1 other differences by the authors"

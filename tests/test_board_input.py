@@ -18,7 +18,10 @@ from bench.board.csv_file import csv_text
 from bench.board.markdown import page
 from bench.board.page import page as html
 from bench.entries.rules import rules
+from bench.results.metadata import Metadata
 from bench.results.read import Submission
+
+pytestmark = pytest.mark.usefixtures("caro_ranks")
 
 IMAGENET = {"input_size": [3, 224, 224], "interpolation": "bicubic", "crop_pct": 0.9}
 
@@ -35,7 +38,9 @@ IMAGENET = {"input_size": [3, 224, 224], "interpolation": "bicubic", "crop_pct":
 def test_imagenet_rows_state_what_their_settings_say(
     metadata: dict[str, Any], text: str | None
 ) -> None:
-    submission = Submission(Path("x.parquet"), metadata, rules("caro2024", "imagenet"))
+    stated = {**cases.metadata(cases.CASES[0]), **metadata}
+    known = rules("caro2024", "imagenet")
+    submission = Submission(Path("x.parquet"), Metadata.of(stated, "x"), known)
     assert submission.transform == text
 
 

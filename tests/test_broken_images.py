@@ -9,6 +9,8 @@ from imagenet_cases import VIT, WRITERS, jpegs, photos, small_imagenet
 
 from bench.cli.main import call
 
+pytestmark = pytest.mark.usefixtures("caro_ranks")
+
 COUNT = 6
 LABELS = [0, 7, 7, 999, 500, 65]
 BROKEN = {2: b"", 4: b"<html>not found</html>"}

@@ -11,6 +11,8 @@ from bench.measure.job import Job
 from bench.run import pace as calibration
 from bench.steps.calibrate import StepChoice
 
+pytestmark = pytest.mark.usefixtures("caro_ranks")
+
 CHOICE = StepChoice(micro_batch=4)
 
 

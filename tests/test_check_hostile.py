@@ -18,6 +18,7 @@ import pytest
 from bench.cli.check import check as check_command
 from bench.errors import BenchError
 from bench.results import schema
+from bench.submissions.check import sandbox
 from bench.submissions.check.check import check_submission, group
 from bench.submissions.check.places import collect
 from bench.submissions.check.sandbox import check_apart
@@ -302,6 +303,86 @@ def test_a_worker_that_dies_is_a_finding_and_the_others_are_still_checked(
     dead, fine = check_apart([places, places])
     assert "stopped by signal 11" in str(dead[0])
     assert fine == []
+
+
+def bombs(table: pa.Table) -> dict[str, pa.Table]:
+    """Files within every limit of size whose texts are long, or many, or both."""
+    rows, big = len(table), "x" * 1_400_000
+    made = {}
+    for name in ("attack", "status", "model"):
+        at = table.schema.get_field_index(name)
+        indices = pa.array(np.zeros(rows, dtype=np.int32))
+        one = pa.DictionaryArray.from_arrays(indices, pa.array([big]))
+        kind = pa.field(name, one.type)
+        made[f"one long {name}"] = table.set_column(at, kind, one)
+        texts = pa.array([f"{i}" + "y" * 9000 for i in range(rows)])
+        made[f"many long {name}"] = table.set_column(at, name, texts)
+    return made
+
+
+def test_long_texts_do_not_hold_the_check(
+    tmp_path: Path, table: pa.Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is answered, by a finding of its own or by the end of its time, and so are the next."""
+    meta = {schema.METADATA_KEY: json.dumps(cases.metadata(CASE))}
+    groups = []
+    for name, bomb in bombs(table).items():
+        path = target(tmp_path / name.replace(" ", "-"))
+        pq.write_table(bomb.replace_schema_metadata(meta), path, compression="zstd")
+        assert path.stat().st_size < 3_000_000
+        groups += group(collect([path])[0])
+    answers = list(check_apart(groups))
+    assert len(answers) == 6
+    for found in answers:
+        assert any(
+            "texts of at most 200 bytes" in str(p) or "readable rows" in str(p) for p in found
+        )
+    assert max(len(str(p)) for found in answers for p in found) < 3000
+
+
+def test_time_of_computing_is_limited_for_each_and_for_all(
+    tmp_path: Path, right: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that computes for ever is ended by its own clock; too many of them end the check."""
+    target(tmp_path).write_bytes(right)
+    places, _ = collect([tmp_path])
+    forever = (
+        "import sys\nfrom bench.submissions.check import sandbox\n"
+        "sandbox.CPU_SECONDS = 0.2\n"
+        "def answer(question):\n    while True:\n        pass\n"
+        "sandbox.answer = answer\nsandbox.main()"
+    )
+    real = subprocess.Popen
+
+    def start(command: list[str], **options: object) -> subprocess.Popen[str]:
+        return real([sys.executable, "-c", forever], **options)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(subprocess, "Popen", start)
+    monkeypatch.setattr(sandbox, "GRACE", 15)
+    monkeypatch.setattr(sandbox, "EACH", 1)
+    answers = [str(found[0]) for found in check_apart([places] * 4)]
+    # 15 + 4 seconds are used up by one that took its 20
+    assert "stopped by signal 27" in answers[0]
+    assert all("too many files that take long" in text for text in answers[1:])
+
+
+def test_an_answer_that_is_none_is_a_finding(
+    tmp_path: Path, right: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target(tmp_path).write_bytes(right)
+    places, _ = collect([tmp_path])
+    real = subprocess.Popen
+    for said in ("nonsense\\n", "[]\\n", "1", "x" * 100):
+        script = f"import sys; sys.stdin.readline(); sys.stdout.write('{said}')"
+
+        def start(
+            command: list[str], script: str = script, **options: object
+        ) -> subprocess.Popen[str]:
+            return real([sys.executable, "-c", script], **options)  # type: ignore[call-overload]
+
+        monkeypatch.setattr(subprocess, "Popen", start)
+        ((problem,),) = check_apart([places])
+        assert "expected a file that can be read" in str(problem)
 
 
 def test_checking_and_the_board_import_no_torch() -> None:

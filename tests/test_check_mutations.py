@@ -17,9 +17,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from bench.board.build import build
+from bench.entries.rules import rules
+from bench.metrics import METRICS, Missing, definitions
 from bench.results import schema
 from bench.submissions.check.check import check_submission, group
 from bench.submissions.check.places import collect
+
+pytestmark = pytest.mark.usefixtures("caro_ranks")
 
 CASE = cases.Case("fashionmnist-fully-connected-relu", success=0.97)
 Columns = dict[str, np.ndarray]
@@ -41,7 +46,9 @@ def problems(path: Path) -> list[str]:
 def place(folder: Path, table: pa.Table, name: str = CASE.name) -> Path:
     path = folder / cases.PROTOCOL / cases.DATASET / f"{name}.parquet"
     path.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(table, path, compression="zstd")
+    split = {f.name: "BYTE_STREAM_SPLIT" for f in table.schema if pa.types.is_float64(f.type)}
+    words = [f.name for f in table.schema if pa.types.is_dictionary(f.type)]
+    pq.write_table(table, path, compression="zstd", use_dictionary=words, column_encoding=split)
     return path
 
 
@@ -123,7 +130,7 @@ def shifted_profile(columns: Columns) -> None:
 
 def copied(columns: Columns) -> None:
     ok = np.flatnonzero((columns["attack"] == "bb-l2") & (columns["status"] == "ok"))
-    for name in schema.ROWS.names[12:-2]:
+    for name in definitions():
         if name != "image_rfc":
             columns[name][ok[1::2]] = columns[name][ok[::2][: len(ok[1::2])]]
 
@@ -135,6 +142,27 @@ def lower_rfc(columns: Columns) -> None:
 
 def smaller_norms(columns: Columns) -> None:
     columns["l2"] *= 1.5
+
+
+def no_perturbation(columns: Columns, i: int) -> None:
+    """What belongs to the perturbation is 0 or does not exist; the image keeps its own."""
+    for metric in METRICS:
+        if metric.missing is Missing.NEVER:
+            columns[metric.name][i] = 0
+        elif metric.missing in (Missing.ZERO_DELTA, Missing.NO_POWER):
+            columns[metric.name][i] = np.nan
+
+
+def zero_row(name: str, value: float) -> Callable[[Columns], None]:
+    """A row whose perturbation is zero, but for one quantity that it then can't have."""
+
+    def change(columns: Columns) -> None:
+        i = row(columns, "not_fooled")
+        columns["status"][i] = "zero"
+        no_perturbation(columns, i)
+        columns[name][i] = value
+
+    return change
 
 
 ROWS: list[tuple[str, Callable[[Columns], None], str]] = [
@@ -187,12 +215,12 @@ ROWS: list[tuple[str, Callable[[Columns], None], str]] = [
     (
         "profile negative",
         setter("radial_energy", [-1.0] + [2 / 63] * 63),
-        "radial_energy of at least",
+        "radial_energy from 0 to 1",
     ),
     ("profile sum", times("radial_energy", 1.5), "radial_energy that sums to 1"),
     ("profile flat", flat_profile, "no radial_energy in bins without a frequency"),
     ("profile shifted", shifted_profile, "within half a bin"),
-    ("luma missing", setter("log_luma_profile", np.nan), "log_luma_profile where there is"),
+    ("luma missing", setter("log_luma_profile", np.nan), "64 values of log_luma_profile"),
     ("luma too large", setter("log_luma_profile", 9.0), "log_luma_profile"),
     ("rfc lower everywhere", lower_rfc, "within half a bin (.011)"),
     ("rfc lower once", times("rfc", 0.9), "within half a bin (.011)"),
@@ -218,6 +246,9 @@ ROWS: list[tuple[str, Callable[[Columns], None], str]] = [
     ("budget linf", times("linf", 1.01, "pgd-linf"), "within the budget 0.0313725 of pgd-linf"),
     ("budget l2", times("l2", 1.01, "pgd-l2"), "within the budget 2 of pgd-l2"),
     ("budget l1", times("l1", 1.01, "pgd-l1"), "within the budget 78.4 of pgd-l1"),
+    ("another attack hash", setter("attack_hash", "0" * 64), "the attack_hash of the protocol's"),
+    ("dc_share of nothing", zero_row("dc_share", 0.5), "no dc_share with status zero"),
+    ("a stalled success", setter("status", "stalled"), "success exactly where clean_correct"),
     ("copied perturbations", copied, "a different perturbation for every sample of bb-l2"),
 ]
 
@@ -259,10 +290,12 @@ def deep(meta: Meta) -> None:
     meta["deep"] = value
 
 
+EARLIER = rules(cases.PROTOCOL, cases.DATASET).hashes[1]
+
 META: list[tuple[str, Callable[[Meta], None], str]] = [
     ("no hash", drop("protocol_hash"), "metadata protocol_hash: expected"),
     ("no weights hash", drop("weights_sha256"), "metadata weights_sha256: expected this key"),
-    ("no entry", drop("entry"), "metadata entry: expected the model's entry"),
+    ("no entry", drop("entry"), "metadata entry: expected this key"),
     ("another hash", put("protocol_hash", "f" * 64), "metadata protocol_hash: expected"),
     ("another protocol", put("protocol", "caro2024-absstep"), "metadata protocol: expected"),
     ("another model", put("model", "resnet50d"), "metadata model: expected"),
@@ -287,6 +320,23 @@ META: list[tuple[str, Callable[[Meta], None], str]] = [
     ("a shape of text", put("input_shape", ["1", "28", "28"]), "metadata input_shape"),
     ("a huge shape", put("input_shape", [1, 10**9, 10**9]), "metadata input_shape"),
     ("other attack settings", put_in("attacks", "bb-l2", {"steps": 1}), "metadata attacks"),
+    ("no attack hashes", drop("attack_hashes"), "metadata attack_hashes: expected this key"),
+    ("another attack hash", put_in("attack_hashes", "bb-l2", "0" * 64), "metadata attack_hashes"),
+    ("an attack too many", put_in("attacks", "mine", {"steps": 1}), "metadata attacks.mine"),
+    ("no metrics", drop("metrics"), "metadata metrics: expected this key"),
+    ("a metric too few", put("metrics", {"rfc": 1}), "metadata metrics: expected the 16 metrics"),
+    (
+        "a definition of later",
+        put_in("metrics", "hfe", 2),
+        "metadata metrics.hfe: expected",
+    ),
+    ("an earlier hash", put("protocol_hash", EARLIER), "metadata protocol_hash: expected"),
+    ("version 1 of today", put("schema_version", 1), "when files were of version 1"),
+    ("a number beyond all", put("n_params", 10**400), "expected a number below 2^63, found a num"),
+    ("a number in an unknown key", put("later", {"x": [10**400]}), "metadata later.x[0]: expected"),
+    ("a count below zero", put("expected", {"bb-l2": -1}), "metadata expected.bb-l2: expected at"),
+    ("an unknown kind of weights", put_in("weights", "kind", "my"), "metadata weights.kind"),
+    ("never ended", drop("ended"), "metadata ended: expected this key"),
     ("schema of the future", put("schema_version", 99), "metadata schema_version"),
     ("ended before it started", put("ended", "1999-01-01"), "metadata ended"),
     ("terminal escape", put("device", "\x1b[2Jcpu"), "metadata device: expected printable"),
@@ -310,6 +360,39 @@ def test_wrong_metadata(
     found = problems(tmp_path)
     assert any(words in text for text in found), found
     assert all(text.isprintable() for text in found)
+
+
+def test_a_metric_that_the_file_does_not_name_is_no_column(
+    tmp_path: Path, columns: Columns
+) -> None:
+    later = {**definitions(), "later": 1}
+    right = cases.compact(cases.table(columns, cases.metadata(CASE, metrics=later)))
+    place(tmp_path, right.append_column("later", pa.array(np.zeros(len(right)))))
+    assert any("expected the 16 metrics" in text for text in problems(tmp_path))
+
+
+def test_stalled_rows_keep_their_numbers_and_are_no_success(
+    tmp_path: Path, columns: Columns
+) -> None:
+    """A perturbation of a stalled attack is there; it may be zero, and it may even fool."""
+    altered = {name: values.copy() for name, values in columns.items()}
+    altered["status"] = altered["status"].astype(object)
+    ok = np.flatnonzero((altered["attack"] == "bb-l2") & (altered["status"] == "ok"))
+    altered["status"][ok[:3]] = "stalled"
+    altered["success"][ok[:3]] = False
+    no_perturbation(altered, ok[0])
+    path = place(tmp_path, cases.compact(cases.table(altered, cases.metadata(CASE))))
+    assert problems(tmp_path) == []
+    (table,) = build(tmp_path).tables
+    summary = table.rows[0].model.attacks["bb-l2"]
+    assert (summary.broken, summary.kept) == (3, len(ok) - 3)
+    # version 1 did not have this status
+    meta = cases.metadata(CASE, schema_version=1, protocol_hash=EARLIER)
+    old = pq.read_table(path).drop(["attack_hash"])
+    digest = pa.array([EARLIER] * len(old))
+    old = old.set_column(old.schema.get_field_index("protocol_hash"), "protocol_hash", digest)
+    place(tmp_path, old.replace_schema_metadata({schema.METADATA_KEY: json.dumps(meta)}))
+    assert any("a status of ok, clean_wrong" in text for text in problems(tmp_path))
 
 
 def test_there_are_at_least_60_kinds() -> None:
@@ -342,6 +425,9 @@ def test_the_right_side_file_passes_and_a_wrong_one_does_not(
     path = place(tmp_path, cases.compact(cases.table(columns, cases.metadata(CASE))))
     side = path.with_name(f"{CASE.name}.extras.parquet")
     right = cases.extras(CASE, columns).to_pylist()
+    # examples of one attack: there is no room for more
+    right = [item for item in right if item["kind"] != "example" or item["attack"] == "bb-l2"]
+    right += cases.means(columns)
 
     def found(change: Callable[[list[dict[str, Any]]], None]) -> str:
         rows = [dict(item) for item in right]
@@ -351,11 +437,20 @@ def test_the_right_side_file_passes_and_a_wrong_one_does_not(
 
     assert found(lambda rows: None) == ""
     maps = [i for i, item in enumerate(right) if item["kind"] == "spectrum"]
+    curve = next(i for i, item in enumerate(right) if item["kind"] == "radial_energy")
+    luma = next(i for i, item in enumerate(right) if item["kind"] == "log_luma_profile")
     shown = [i for i, item in enumerate(right) if item["kind"] == "example"]
     flat = np.full(784, 1 / 784, dtype=np.float32)
     for change, words in (
         (lambda rows: rows[maps[0]].update(values=flat), "the rows' mean rfc"),
         (lambda rows: rows[maps[0]].update(n=5), "kept samples, found 5"),
+        (lambda rows: rows.pop(curve), "expected the mean radial_energy of pgd-linf, found none"),
+        (lambda rows: rows[curve].update(n=5), "kept samples, found 5"),
+        (lambda rows: rows[curve].update(values=np.roll(rows[curve]["values"], 4)), "half a bin"),
+        (lambda rows: rows[curve].update(values=rows[curve]["values"] * 0.9), "that sum to 1"),
+        (lambda rows: rows[curve].update(values=[np.nan] * 64), "a mean radial_energy [0, 1]"),
+        (lambda rows: rows[luma].update(values=[0.0] * 64), "a mean log_luma_profile [-27.63"),
+        (lambda rows: rows[curve].update(kind="rfc"), "of a known attack"),
         (lambda rows: rows[maps[0]].update(shape=[2, 2]), "expected 4 values"),
         (lambda rows: rows[maps[0]].update(shape=[10**6, 10**6]), "expected a shape"),
         (lambda rows: rows[maps[0]].update(attack="x"), "of a known attack"),

@@ -19,6 +19,8 @@ from bench.data.load import load_images
 from bench.entries import registry
 from bench.results.accuracy import Stated, accuracy_of, stated_accuracy
 
+pytestmark = pytest.mark.usefixtures("caro_ranks")
+
 REGISTRY = REPOSITORY / "registry"
 HASH = "0" * 64
 
@@ -30,7 +32,7 @@ def small_split(folder: Path, test_accuracy: float) -> Path:
         (folder / name).symlink_to(REGISTRY / name)
     (folder / "datasets").mkdir()
     text = (REGISTRY / "datasets" / "fashionmnist.toml").read_text()
-    text = re.sub(r'(?m)^test = ".*"\n', "", text)
+    text = re.sub(r'(?m)^(test|labels) = ".*"\n', "", text)
     (folder / "datasets" / "fashionmnist.toml").write_text(
         text.replace("test_count = 10000", "test_count = 1000")
     )

@@ -19,6 +19,8 @@ from conftest import MODEL, REPOSITORY
 
 from bench.cli.main import call
 
+pytestmark = pytest.mark.usefixtures("caro_ranks")
+
 CHECKPOINT = REPOSITORY / "registry" / "checkpoints" / f"{MODEL}.safetensors"
 
 
@@ -43,6 +45,8 @@ def complaint(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
         (["-m", "resnet50dd.ra2_in1k"], "did you mean resnet50d"),
         (["-m", "mnist-*", "-d", "mnsit"], "unknown dataset 'mnsit': did you mean 'mnist'"),
         (["-m", MODEL, "-d", "mnist"], "expected --dataset fashionmnist"),
+        (["-m", "resnet18", "-d", "cifar10"], "expected --dataset imagenet"),
+        (["-m", MODEL, "--workers", "0"], "expected --workers of at least 1, got 0"),
         (["-m", MODEL, "-a", "pgd-l3"], "unknown attack 'pgd-l3': did you mean 'pgd-l2'"),
         (["-m", MODEL, "-a", "clean", "-a", "pgd-l2"], "expected --attack clean alone"),
         (["-m", MODEL, "--protocol", "caro2042"], "did you mean 'caro2024'"),
@@ -261,7 +265,7 @@ def test_list_as_table_and_json(kind: str, capsys: pytest.CaptureFixture[str]) -
     assert call(["list", kind, "--json"]) == 0
     rows = json.loads(capsys.readouterr()[0])
     assert table.splitlines()[-1] == f"{len(rows)} {kind}"
-    assert {"models": 92, "datasets": 6, "attacks": 20}.get(kind, len(rows)) == len(rows)
+    assert {"models": 92, "datasets": 7, "attacks": 25}.get(kind, len(rows)) == len(rows)
 
 
 def test_list_of_something_else(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""A collapsed linear net gives the net's logits and gradients; its beta is the net's Jacobian."""
+"""A collapsed linear net gives the net's logits and gradients; its matrix is the net's Jacobian."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from bench.entries.model import Family, Net
 from bench.errors import BenchError
-from bench.models.collapse import beta, collapse
+from bench.models.collapse import collapse
 from bench.models.nets import PaperNet, build_net
 
 SHAPE = (3, 10, 9)
@@ -37,21 +37,22 @@ def test_equal_logits_and_gradients(family: Family, deep: bool) -> None:
         assert ((a - b).abs().max() / a.abs().max()).item() < 1e-4
 
 
-def test_beta_of_a_deep_fully_connected_net_is_the_product_of_its_matrices() -> None:
+def test_the_matrix_of_a_deep_fully_connected_net_is_the_product_of_its_matrices() -> None:
     net = make("fully-connected", True)
     product = net.readout.weight.double()
     for layer in reversed(net.hidden):
         product = product @ layer.weight.double()
-    found = beta(net, SHAPE)
+    found = collapse(net.double(), SHAPE).weight
     assert found.dtype == torch.float64
-    torch.testing.assert_close(found, product.view(7, *SHAPE))
+    torch.testing.assert_close(found, product)
 
 
-def test_beta_is_the_difference_that_one_pixel_makes() -> None:
+def test_the_matrix_is_the_difference_that_one_pixel_makes() -> None:
     net = make("local-conv", True).double()
     zero, pixel = torch.zeros(2, 1, *SHAPE, dtype=torch.float64)
     pixel[0, 2, 4, 3] = 1
-    torch.testing.assert_close(beta(net, SHAPE)[:, 2, 4, 3], (net(pixel) - net(zero))[0])
+    weight = collapse(net, SHAPE).weight.view(7, *SHAPE)
+    torch.testing.assert_close(weight[:, 2, 4, 3], (net(pixel) - net(zero))[0])
 
 
 def test_collapse_is_frozen_and_keeps_the_type() -> None:

@@ -12,9 +12,10 @@ import torch
 from fabricate import made_up, write_idx
 from pydantic import ValidationError
 
-from bench.data import embedded
 from bench.data.base import Images, fingerprint, load_batch, positions_of
 from bench.data.check import check_images
+from bench.data.formats import embedded
+from bench.data.layouts import LAYOUTS
 from bench.data.load import load_images
 from bench.entries import registry
 from bench.entries.dataset import DatasetEntry
@@ -78,7 +79,7 @@ def test_5000_real_digits_survive_the_idx_format(tmp_path, digits):
     pixels, labels = digits
     write_idx(tmp_path, pixels.reshape(-1, 28, 28).astype(np.uint8), labels)
     images = load_images(
-        made_up("mnist")[0], "test", data_dir=tmp_path, registry_dir=registry.registry_dir()
+        made_up("mnist", 5000)[0], "test", data_dir=tmp_path, registry_dir=registry.registry_dir()
     )
     batch = load_batch(images, range(5000))
     assert batch.shape == (5000, 1, 28, 28)
@@ -186,7 +187,8 @@ def test_every_entry_is_complete():
     for name in registry.dataset_names():
         entry = registry.dataset(name)
         assert len(set(entry.classes)) == len(entry.classes)
-        assert len(entry.hub.revision) == 40
+        assert entry.hub is None or len(entry.hub.revision) == 40
+        assert set(entry.layouts) <= set(LAYOUTS)
         assert entry.licence
         assert entry.homepage.startswith("http")
         assert (entry.samples is not None) == (name in WITH_SAMPLES)

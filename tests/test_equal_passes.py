@@ -2,11 +2,10 @@
 
 import pytest
 import torch
-from attack_cases import brendel_bethge, frozen, pgd
+from attack_cases import attacked, brendel_bethge, frozen, pgd
 from torch import Tensor, nn
 
 from bench.attacks.base import total
-from bench.attacks.table import build
 from bench.steps.calibrate import StepChoice, calibrate, equal_pass, prepare
 from bench.steps.step import GradientStep, margin_cotangent
 
@@ -60,19 +59,19 @@ def test_attacks_do_not_depend_on_the_batch(spec, case) -> None:
     assert choice.micro_batch == 8
     step = prepare(model, choice, images)
 
-    def attacked(sizes: list[int]) -> Tensor:
+    def in_batches(sizes: list[int]) -> Tensor:
         parts, begin = [], 0
         for size in sizes:
             part = slice(begin, begin + size)
             given = starts[part] if spec.minimal else None
-            parts.append(build(spec)(model, images[part], labels[part], given, step=step))
+            parts.append(attacked(spec, model, images[part], labels[part], given, step=step))
             begin += size
         return torch.cat(parts)
 
-    whole = attacked([11])
+    whole = in_batches([11])
     assert not torch.equal(whole, images)
     for sizes in ([8, 3], [1, 10]):
-        assert torch.equal(attacked(sizes), whole), sizes
+        assert torch.equal(in_batches(sizes), whole), sizes
 
 
 def test_every_pass_is_full(case) -> None:
@@ -94,7 +93,7 @@ def test_every_pass_is_full(case) -> None:
     assert step.logits(images[:0]).shape == (0, 10)
 
 
-def test_calibration_times_one_pass(case, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_calibration_times_one_pass(case) -> None:
     """Whatever the batch is, so that the question is the same one."""
     seen: set[int] = set()
 
@@ -102,9 +101,8 @@ def test_calibration_times_one_pass(case, monkeypatch: pytest.MonkeyPatch) -> No
         seen.add(len(images))
         return 1.0
 
-    monkeypatch.setattr("bench.steps.calibrate._timed", timed)
     model, images, labels, _ = case
-    calibrate(model, images, labels)
+    calibrate(model, images, labels, timer=timed)
     assert seen == {8}
 
 

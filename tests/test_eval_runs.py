@@ -22,11 +22,14 @@ import bench
 from bench.entries import registry
 from bench.errors import BenchError
 
+pytestmark = pytest.mark.usefixtures("caro_ranks")
+
 ATTACKS = ["pgd-linf", "pgd-l2", "pgd-l1", "bb-linf", "bb-l2"]
 
 COLUMNS = [
     "protocol",
     "protocol_hash",
+    "attack_hash",
     "model",
     "dataset",
     "attack",

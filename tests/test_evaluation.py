@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from test_spectrum import numpy_reference
-from torch import nn
+from torch import Tensor, nn
 from toy import Constant, job, linear
 
+from bench.attacks.base import Attacked
+from bench.entries.attacks import AttackSettings
 from bench.errors import BenchError
 from bench.measure.block import block_samples, run_block
 from bench.measure.memory import in_parts
@@ -149,3 +152,34 @@ def test_equal_passes_shrink_with_the_batch_where_memory_runs_out() -> None:
 
 def test_block_holds_whole_batches() -> None:
     assert [block_samples(b) for b in (1, 7, 32, 64, 128)] == [32, 35, 32, 64, 128]
+
+
+class Stuck(AttackSettings):
+    """Moves every other sample far, says that the first eight stalled and two broke down."""
+
+    algorithm: str = "stuck"
+
+    def run(self, step: Any, images: Tensor, labels: Tensor, starts: Any) -> Attacked:
+        moved = images.clone()
+        moved[::2] = 1 - images[::2]
+        place = torch.arange(len(images))
+        return Attacked(moved, place < 8, (place == 2) | (place == 3))
+
+
+def test_what_comes_first_is_the_status_and_a_stalled_sample_keeps_its_numbers() -> None:
+    made = replace(job(linear(), batch=40), attacks={"stuck": Stuck(norm="l2", version=1)})
+    columns = run_block(made, "stuck", range(40)).columns
+    tried = np.flatnonzero(columns["clean_correct"])
+    status = columns["status"][tried]
+    assert status[:8].tolist() == ["stalled"] * 2 + ["nonfinite"] * 2 + ["stalled"] * 4
+    assert set(status[9::2]) == {"zero"}
+    assert set(status[8::2]) <= {"ok", "not_fooled"}
+    assert not columns["success"][tried][:8].any()
+    # of the stalled ones some moved, and some did not
+    l2, rfc, pred = (columns[name][tried] for name in ("l2", "rfc", "adv_pred"))
+    assert (l2[[0, 4, 6]] > 0).all()
+    assert (l2[[1, 5, 7]] == 0).all()
+    assert np.isfinite(rfc[[0, 4, 6]]).all()
+    assert np.isnan(rfc[[1, 2, 3, 5, 7]]).all()
+    assert (pred[[2, 3]] == -1).all()
+    assert (pred[[0, 1, 4, 5, 6, 7]] >= 0).all()

@@ -23,6 +23,8 @@ from bench.models.checkpoint import read_checkpoint, write_checkpoint
 from bench.models.identity import probe, probe_images, state_dict_sha256
 from bench.results.identity import change, logit_difference
 
+pytestmark = pytest.mark.usefixtures("caro_ranks")
+
 CHECKPOINT = REPOSITORY / "registry" / "checkpoints" / f"{MODEL}.safetensors"
 CPU = torch.device("cpu")
 

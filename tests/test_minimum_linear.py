@@ -7,7 +7,6 @@ from minimum_cases import boxed_minima, distances, run
 from torch import Tensor, nn
 
 from bench.attacks.base import logit_margin
-from bench.attacks.minimum.level import resolution
 from bench.data.base import load_batch
 from bench.data.load import load_images
 from bench.entries import registry
@@ -40,15 +39,13 @@ def test_carried_linear_nets_are_solved_exactly(family: str) -> None:
     net = load(entry, "default", torch.device("cpu")).module
     right = predict(net, images) == labels
     images, labels = images[right], labels[right]
-    margin = -logit_margin(net(images), labels)
     results = {norm: run(net, images, labels, norm) for norm in NORMS}
-    rounding = 4 * resolution(net(images)) / margin
     weight, bias = affine(net, images)
     for norm, result in results.items():
         ratio = distances(result, images, norm) / boxed_minima(images, weight, bias, labels, norm)
-        # settling grows by at most 1e-3, and float32 resolves a margin by so much
-        limit = 1.001 + 5e-5 + rounding
-        assert (ratio <= limit).all()
+        assert ratio.max() <= 1.0015, (
+            "settling grows by at most 1e-3; in the box a margin costs a little more"
+        )
         assert ratio.min() >= 1 - 1e-5
         assert ratio.median() <= 1.0002
         assert set(result.status) == {"converged"}

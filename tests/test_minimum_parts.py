@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from attack_cases import predict, random_images, small_net
-from scipy.optimize import linprog, minimize, nnls
+from scipy.optimize import minimize, nnls
 
 from bench.attacks.minimum.candidates import candidates
 from bench.attacks.minimum.cuts import Cuts
@@ -12,7 +12,6 @@ from bench.attacks.minimum.multipliers import nonnegative_minimum
 from bench.attacks.minimum.options import Options
 from bench.attacks.minimum.plane import to_plane
 from bench.attacks.minimum.project_l2 import project_l2
-from bench.attacks.minimum.project_linf import project_linf
 from bench.steps.step import GradientStep
 
 
@@ -24,7 +23,7 @@ def problem(pairs: int, dims: int, places: int, seed: int = 0) -> tuple[torch.Te
     normals += 0.7 * normals[:, :1]  # not orthogonal
     normals /= normals.norm(dim=2, keepdim=True)
     room = torch.where(normals > 0, 1 - x0[:, None], x0[:, None])
-    offsets = (normals.abs() * room).sum(2) * (0.15 + 0.1 * torch.rand(pairs, places))
+    offsets = (normals.abs() * room).sum(2) * (0.15 + 0.1 * torch.rand(pairs, places, generator=generator))
     cuts = Cuts.first(normals[:, 0], offsets[:, 0], places)
     for k in range(1, places):
         cuts.add(normals[:, k], offsets[:, k], k)
@@ -61,37 +60,11 @@ def test_l2_projection_against_slsqp(places: int) -> None:
             lambda d: d @ d, np.zeros(20), jac=lambda d: 2 * d,
             bounds=list(zip(low, high, strict=True)),
             constraints={"type": "ineq", "fun": lambda d, a=a, b=b: a @ d - b},
-            options={"ftol": 1e-14, "maxiter": 500},
+            options={"ftol": 1e-9, "maxiter": 500},
         )  # fmt: skip
         assert expected.success
         assert (a @ delta[p] >= b - 1e-5).all()
         assert np.linalg.norm(delta[p]) == pytest.approx(np.linalg.norm(expected.x), rel=1e-4)
-
-
-@pytest.mark.parametrize("places", [1, 2, 3])
-def test_linf_steps_approach_the_linear_program(places: int) -> None:
-    """Repeated from the point that they give: the proximal term goes, min s is left."""
-    x0, cuts = problem(6, 20, places)
-    ways = [to_plane(x0, cuts.normals[:, k], cuts.offsets[:, k], "linf") for k in range(places)]
-    furthest = torch.stack([distance for _, distance in ways]).argmax(0)
-    centre = torch.stack([way for way, _ in ways])[furthest, torch.arange(6)]
-    s = centre.abs().amax(1)
-    for _ in range(60):
-        weight = 1.0 * 20 * s
-        centre, s = project_linf(cuts, -x0, 1 - x0, centre, s, weight, rounds=4)
-    for p in range(6):
-        a, b = cuts.normals[p].double().numpy(), cuts.offsets[p].double().numpy()
-        low, high = -x0[p].double().numpy(), 1 - x0[p].double().numpy()
-        eye, ones = np.eye(20), np.ones((20, 1))
-        expected = linprog(
-            np.r_[np.zeros(20), 1.0],
-            A_ub=np.block([[-a, np.zeros((places, 1))], [eye, -ones], [-eye, -ones]]),
-            b_ub=np.r_[-b, np.zeros(40)],
-            bounds=[*zip(low, high, strict=True), (0, None)],
-        )
-        assert expected.success
-        assert (a @ centre[p].double().numpy() >= b - 1e-4).all()
-        assert float(centre[p].abs().max()) == pytest.approx(expected.fun, rel=2e-3)
 
 
 @pytest.mark.parametrize("norm", ["l2", "linf"])

@@ -119,13 +119,13 @@ def test_an_image_that_is_wrong_already_is_its_own_minimum() -> None:
 @pytest.mark.parametrize("norm", NORMS)
 @pytest.mark.parametrize("batch", [1, 7])
 def test_results_do_not_depend_on_the_batch(norm: str, batch: int) -> None:
-    net, images = small_net(), random_images(14)
+    net, images = small_net(size=12), random_images(21, size=12)
     labels = predict(net, images)
     together = distances(run(net, images, labels, norm), images, norm)
     parts = [
         distances(run(net, images[k : k + batch], labels[k : k + batch], norm),
                   images[k : k + batch], norm)
-        for k in range(0, 14, batch)
+        for k in range(0, 21, batch)
     ]  # fmt: skip
     assert ((torch.cat(parts) / together - 1).abs() < 1e-3).double().mean() >= 0.99
 
@@ -185,19 +185,19 @@ def test_settling_by_hand() -> None:
 
 
 @pytest.mark.parametrize("norm", NORMS)
-def test_as_short_as_the_nearest_start_walk(norm: str) -> None:
+def test_never_worse_than_the_nearest_start_walk(norm: str) -> None:
     from attack_cases import brendel_bethge
 
     from bench.attacks.run import attack_batch
 
-    net, images = small_net(seed=4, gain=2.0), random_images(16, size=8, seed=9)
+    net, images = small_net(seed=4, gain=2.0, size=12), random_images(30, size=12, seed=9)
     labels = predict(net, images)
     starts = other_class_starts(net, images)
-    spec = brendel_bethge(norm, steps=200, nearest_starts=3)
+    spec = brendel_bethge(norm, steps=300, nearest_starts=3)
     walk = attack_batch(net, spec, images, labels, starts)
     walked = torch.linalg.vector_norm(
         (walk.adversarial - images).flatten(1).double(), {"l2": 2, "linf": torch.inf}[norm], dim=1
     )
     ratio = distances(run(net, images, labels, norm, **vars(Options())), images, norm) / walked
-    assert ratio.mean() <= 1.002
+    assert ratio.mean() <= 1.0005
     assert (ratio > 1.01).double().mean() <= 0.01

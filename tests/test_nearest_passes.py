@@ -3,6 +3,7 @@
 import pytest
 import torch
 from attack_cases import (
+    attacked,
     brendel_bethge,
     frozen,
     other_class_starts,
@@ -15,7 +16,6 @@ from torch import Tensor, nn
 from bench.attacks.base import norms
 from bench.attacks.brendel_bethge.nearest import nearest_starts
 from bench.attacks.brendel_bethge.trust_region_l2 import solve_l2
-from bench.attacks.table import build
 from bench.steps.step import GradientStep, difference_cotangent
 
 
@@ -25,10 +25,10 @@ from bench.steps.step import GradientStep, difference_cotangent
 def test_passes_of_every_size_give_the_same_minimum(size: int, equal: bool, norm: str) -> None:
     net, images = small_net(size=28), random_images(9, size=28)
     labels, starts = predict(net, images), other_class_starts(net, images)
-    attack = build(brendel_bethge(norm, steps=10, nearest_starts=2))
-    whole = attack(net, images, labels, starts)
+    attack = brendel_bethge(norm, steps=10, nearest_starts=2)
+    whole = attacked(attack, net, images, labels, starts)
     step = GradientStep(net, micro_batch=size, equal_passes=equal)
-    found = attack(net, images, labels, starts, step=step)
+    found = attacked(attack, net, images, labels, starts, step=step)
     torch.testing.assert_close(
         norms(found - images, norm), norms(whole - images, norm), rtol=1e-3, atol=0
     )

@@ -13,6 +13,8 @@ import pytest
 from bench.board.build import build
 from bench.cli.leaderboard import leaderboard
 
+pytestmark = pytest.mark.usefixtures("caro_ranks")
+
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import sys
+import types
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
+from bench.attacks.brendel_bethge.settings import BrendelBethge
 from bench.entries import registry
-from bench.entries.attacks import AttackSpec
+from bench.entries.attacks import ALGORITHMS, AttackSettings
 from bench.entries.dataset import DatasetEntry
 from bench.entries.model import ModelEntry
 from bench.entries.protocol import Protocol
+from bench.entries.rules import rules, rules_for
 from bench.errors import BenchError
 
 HASH = "01a417d358c09f7367d5d2228956cfa3cc91950026d458ab1eb5eeec970c1151"
@@ -81,13 +87,27 @@ def test_imagenet_models_state_table_4() -> None:
 def test_every_dataset_entry_is_valid(name: str) -> None:
     entry = registry.dataset(name)
     counts = {"mnist": 10, "fashionmnist": 10, "svhn": 10, "cifar10": 10, "cifar100": 100}
-    assert len(entry.classes) == counts.get(name, 1000)
+    assert len(entry.classes) == counts.get(entry.like or name, 1000)
     assert entry.native_size > 0
     assert entry.chance == pytest.approx(1 / len(entry.classes))
 
 
-@pytest.mark.parametrize("name", registry.protocol_names())
-def test_every_protocol_has_table_10(name: str) -> None:
+CARO = [name for name in registry.protocol_names() if name.startswith("caro2024")]
+
+
+def test_the_ranking_protocol_has_table_10s_pgd_and_witnesses_in_no_hash() -> None:
+    ours, caro = (registry.protocol(name) for name in ("minimal2026", "caro2024"))
+    for name in ("pgd-linf", "pgd-l2", "pgd-l1"):
+        # the very same attack: what caro2024 has measured is taken over
+        assert ours.attack_hash("mnist", name) == caro.attack_hash("mnist", name)
+    assert set(ours.attacks) == {"min-l2", "min-linf", "pgd-linf", "pgd-l2", "pgd-l1"}
+    assert ours.primary_attack == ours.gates.kept_attack == "min-l2"
+    without = ours.model_copy(update={"witnesses": {}})
+    assert without.hash("fashionmnist") == ours.hash("fashionmnist")
+
+
+@pytest.mark.parametrize("name", CARO)
+def test_every_reading_of_the_paper_has_table_10(name: str) -> None:
     protocol = registry.protocol(name)
     steps = {k: v.steps for k, v in protocol.attacks.items()}
     assert steps == {
@@ -116,17 +136,101 @@ def test_readings_of_step_and_budget() -> None:
     assert summed["pgd-l1"].budget(3 * 32 * 32) == pytest.approx(0.1)
 
 
-def test_nearest_starts_are_off_and_not_in_the_hash_where_they_are_off() -> None:
-    """The hash under which results were submitted before the field existed."""
-    caro, nearest = (registry.protocol(name) for name in ("caro2024", "caro2024-nearest"))
-    assert caro.hash("fashionmnist") == HASH
-    assert nearest.hash("fashionmnist") != caro.hash("fashionmnist")
-    assert nearest.attacks["bb-l2"].nearest_starts == 3
-    assert "nearest_starts" not in caro.attacks["bb-l2"].model_dump(mode="json")
-    same = {**nearest.attacks["bb-l2"].model_dump(), "nearest_starts": 0}
-    assert AttackSpec(**same) == caro.attacks["bb-l2"]
-    with pytest.raises(ValueError, match="nearest_starts belongs to"):
-        AttackSpec(**{**caro.attacks["pgd-l2"].model_dump(), "nearest_starts": 1})
+def test_the_hash_of_the_first_submissions_still_holds() -> None:
+    known = rules("caro2024", "fashionmnist")
+    assert HASH in known.hashes
+    assert known.hash != HASH
+    assert rules_for({"protocol": "caro2024", "dataset": "fashionmnist", "protocol_hash": HASH})
+    with pytest.raises(BenchError, match="measure it again"):
+        rules_for({"protocol": "caro2024", "dataset": "mnist", "protocol_hash": HASH})
+
+
+def test_the_identity_is_the_attacks_and_a_protocol_is_a_view() -> None:
+    caro, other = (registry.protocol(name) for name in ("caro2024", "caro2024-absstep"))
+    same = {
+        name
+        for name in caro.attacks
+        if caro.attack_hash("fashionmnist", name) == other.attack_hash("fashionmnist", name)
+    }
+    assert same == {"bb-linf", "bb-l2"}  # they differ in their PGD only
+    assert caro.hash("fashionmnist") != other.hash("fashionmnist")
+    assert caro.attack_hash("fashionmnist", "bb-l2") == caro.attack_hash("mnist", "bb-l2")
+    assert caro.attack_hash("imagenet", "bb-l2") != caro.attack_hash("mnist", "bb-l2")
+
+
+def test_what_is_not_set_stands_in_no_hash() -> None:
+    attack = registry.protocol("caro2024").attacks["bb-l2"]
+    assert attack.normative() == {
+        "algorithm": "brendel-bethge",
+        "norm": "l2",
+        "steps": 1000,
+        "learning_rate": 1e-3,
+        "version": 1,
+    }
+    written_out = attack.model_copy(update={"momentum": 0.8, "nearest_starts": 0})
+    assert written_out.normative() == attack.normative()
+
+
+def test_an_attack_key_and_an_algorithm_come_without_changing_a_hash(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = {
+        (p, d): registry.protocol(p).hash(d)
+        for p in registry.protocol_names()
+        for d in registry.dataset_names()
+    }
+
+    class WithKey(BrendelBethge):
+        restarts: int = 0
+
+    class Gaussian(AttackSettings):
+        algorithm: Literal["gaussian"] = "gaussian"
+        sigma: float
+
+    module = types.ModuleType("later")
+    module.WithKey, module.Gaussian = WithKey, Gaussian  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "later", module)
+    monkeypatch.setitem(ALGORITHMS, "brendel-bethge", "later:WithKey")
+    monkeypatch.setitem(ALGORITHMS, "gaussian", "later:Gaussian")
+    for name in registry.protocol_names():
+        path = registry.registry_dir() / "protocols" / f"{name}.toml"
+        found = registry.with_ids(registry.read_entry(path, Protocol))
+        for dataset in registry.dataset_names():
+            assert found.hash(dataset) == before[name, dataset]
+    attacks = {"noise": {"algorithm": "gaussian", "norm": "l2", "version": 1, "sigma": 0.1}}
+    raw = registry.protocol("caro2024").model_dump(mode="json")
+    raw |= {"attacks": attacks, "primary_attack": "noise"}
+    raw["gates"]["kept_attack"] = "noise"
+    made = Protocol.model_validate_json(json.dumps(raw))
+    assert isinstance(made.attacks["noise"], Gaussian)
+    assert made.model_dump(mode="json")["attacks"]["noise"]["sigma"] == 0.1
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"epsilon": None}, "attacks.pgd-l2: epsilon: "),
+        ({"learning_rate": 0.1}, "attacks.pgd-l2: learning_rate: Extra inputs"),
+        ({"algorithm": "pdg"}, "expected algorithm to be one of pgd, "),
+        ({"steps": "many"}, "attacks.pgd-l2: steps: "),
+        ({"random_start": True}, "expected random_start = false"),
+    ],
+)
+def test_wrong_attack_settings_are_named(
+    change: dict[str, object], message: str, tmp_path: Path
+) -> None:
+    text = (registry.registry_dir() / "protocols" / "caro2024.toml").read_text()
+    head, tail = text.split("[attacks.pgd-l2]")
+    body, rest = tail.split("[attacks.pgd-l1]")
+    kept = [line for line in body.splitlines() if line.split(" =")[0] not in change]
+    new = [f"{k} = {json.dumps(v)}" for k, v in change.items() if v is not None]
+    body = "\n".join([*kept, *new])
+    path = tmp_path / "caro2024.toml"
+    path.write_text(f"{head}[attacks.pgd-l2]\n{body}\n[attacks.pgd-l1]{rest}")
+    with pytest.raises(BenchError) as caught:
+        registry.read_entry(path, Protocol)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_hash_covers_what_decides_the_numbers_and_nothing_else() -> None:

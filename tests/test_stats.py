@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import scipy.stats
+from benchmarks import rank_coverage as coverage
 
 from bench.stats import bootstrap as resampling
 from bench.stats import intervals as stats
@@ -48,28 +50,35 @@ def test_mean_interval_leaves_out_what_is_missing() -> None:
     values = [1.0, np.nan, 3.0, 100.0]
     assert stats.mean_interval(values, [True, True, True, False], seed=0).mean == 2.0
     assert np.isnan(stats.mean_interval(values, [False] * 4, seed=0)).all()
-    assert stats.mean_interval([5.0], [True], seed=0) == (5.0, 5.0, 5.0)
 
 
-def test_hfx_is_0_like_the_images_and_1_like_white_noise() -> None:
-    image = np.array([0.2, 0.3, 0.1, 0.2])
-    kept = np.ones(4, dtype=bool)
-    assert stats.hfx_interval(image, image, kept, white=0.77, seed=0).mean == pytest.approx(0)
-    white = np.full(4, 0.77)
-    assert stats.hfx_interval(white, image, kept, white=0.77, seed=0) == pytest.approx((1, 1, 1))
-    # means .5 and .2, white .8: (.5 - .2) / (.8 - .2)
-    half = stats.hfx_interval([0.4, 0.6, 0.5, 0.5], image, kept, white=0.8, seed=0)
-    assert half.mean == pytest.approx(0.5)
-    assert half.low < 0.5 < half.high
+def test_one_sample_has_no_interval() -> None:
+    mean, *bounds = stats.mean_interval([5.0, 7.0], [True, False], seed=0)
+    assert mean == 5.0
+    assert np.isnan(bounds).all()
+    assert stats.is_few(1)
 
 
-def test_proportions_against_wilson_by_hand() -> None:
-    # 8 of 10: centre (.8 + .19207) / 1.38415, half-width 1.96 / 1.38415 * sqrt(.016 + .0096036)
-    assert stats.proportion_interval(8, 10) == pytest.approx((0.8, 0.4902, 0.9433), abs=2e-4)
-    assert stats.proportion_interval(0, 10)[:2] == (0, 0)
-    mean, low, high = stats.proportion_interval(1000, 1000)
-    assert (mean, high) == (1, 1)
-    assert low == pytest.approx(1 / (1 + 3.8415 / 1000), abs=1e-6)
+@pytest.mark.parametrize("n", [8, stats.FEW])
+def test_few_samples_make_the_bootstrap_too_sure(n: int) -> None:
+    """The percentile bootstrap of a normal mean is +- 1.96 s (n - 1)^.5 / n: Student tells."""
+    covers = scipy.stats.t.cdf(1.96 * np.sqrt((n - 1) / n), n - 1) * 2 - 1
+    held = coverage.means(n, False, draws=1500, seed=3)
+    assert held == pytest.approx(covers, abs=0.025)
+    assert (covers < 0.94) == stats.is_few(n) == (n == 8)
+
+
+@pytest.mark.parametrize(("right", "of"), [(8, 10), (0, 10), (1000, 1000), (3, 7), (1, 1)])
+def test_proportions_solve_wilsons_equation(right: int, of: int) -> None:
+    share, *bounds = stats.proportion_interval(right, of)
+    assert share == right / of
+    assert 0 <= bounds[0] <= share <= bounds[1] <= 1
+    for bound in bounds:  # |share - p| = z sqrt(p (1 - p) / n)
+        error = 1.959964 * np.sqrt(bound * (1 - bound) / of)
+        assert abs(share - bound) == pytest.approx(error, abs=1e-6)
+
+
+def test_no_trials_no_proportion() -> None:
     assert np.isnan(stats.proportion_interval(0, 0)).all()
 
 
@@ -90,6 +99,31 @@ def test_interval_of_the_median_by_hand() -> None:
     assert stats.median_norm_interval(np.arange(1.0, 101.0), every, every) == (50.5, 40.0, 61.0)
     fooled = np.arange(100) < 55
     assert stats.median_norm_interval(np.arange(1.0, 101.0), fooled, every) == (50.5, 40.0, np.inf)
+
+
+def test_interval_of_the_median_covers_exactly_or_is_absent() -> None:
+    for n in range(1, 400):
+        place = stats.median_place(n)
+
+        def covers(lowest: int, n: int = n) -> float:  # the number below the median is binomial
+            return 1 - 2 * float(scipy.stats.binom.cdf(lowest - 1, n, 0.5))
+
+        assert (place == 0) == (n < 6)
+        assert place == 0 or covers(place) >= 0.95
+        assert covers(place + 1) < 0.95
+    every = np.ones(6, dtype=bool)
+    assert stats.median_norm_interval(np.arange(1.0, 7.0), every, every) == (3.5, 1.0, 6.0)
+    middle, *bounds = stats.median_norm_interval(np.arange(1.0, 6.0), every[:5], every[:5])
+    assert middle == 3.0
+    assert np.isnan(bounds).all()
+
+
+def test_models_under_a_budget_are_compared_on_common_ids() -> None:
+    values = np.array([[1.0, 2.0, 3.0, np.nan], [5.0, 6.0, 7.0, 8.0]])
+    kept = np.array([[True, True, True, True], [False, True, True, True]])
+    (first, second), n = stats.common_means(values, kept, seed=0)
+    assert (first.mean, second.mean, n) == (2.5, 6.5, 2)
+    assert stats.common_means(np.zeros((0, 4)), np.zeros((0, 4)), seed=0) == ([], 0)
 
 
 def test_a_paired_difference_uses_the_common_kept_ids() -> None:

@@ -3,25 +3,39 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import board_cases as cases
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+import scipy.stats
+from conftest import REPOSITORY
 
+from bench.board.build import build
 from bench.board.compare import compare, open_pair, resolve
+from bench.board.spectra import profiles
 from bench.cli.compare import compare as compare_command
 from bench.cli.submit import submit as submit_command
 from bench.cli.verify import verify as verify_command
+from bench.entries import registry
+from bench.entries.model import TrainingSeed
+from bench.entries.rules import rules
 from bench.errors import BenchError
 from bench.results import schema
+from bench.results.compact import compact_rows, write_extras, write_rows
 from bench.results.store import read_metadata
 from bench.submissions.check.check import check_submission, group
-from bench.submissions.check.places import MAX_BYTES, collect
+from bench.submissions.check.places import FULL_BYTES, LEAN_BYTES, collect
 from bench.submissions.submit import submit
+
+pytestmark = pytest.mark.usefixtures("caro_ranks")
+
+KINDS = (".toml", ".safetensors", ".parquet", ".extras.parquet")
 
 FIRST, SECOND = cases.CASES[2], cases.CASES[5]
 
@@ -45,14 +59,98 @@ def test_a_submission_is_small_right_and_the_same_numbers(tmp_path: Path, result
         f"{FIRST.name}.parquet",
         f"{FIRST.name}.extras.parquet",
     ]
-    assert sum(path.stat().st_size for path in written) <= MAX_BYTES
+    assert sum(path.stat().st_size for path in written) <= FULL_BYTES
     before, after = pq.read_table(source), pq.read_table(written[0])
     assert pa.types.is_float16(after.schema.field("radial_energy").type.value_type)
+    primary = before["attack"].cast(pa.string()).to_numpy() == "bb-l2"
     for name in before.column_names:
-        if name not in ("radial_energy", "log_luma_profile"):
-            np.testing.assert_array_equal(after[name].to_pandas(), before[name].to_pandas())
+        was, now = before[name].to_pandas(), after[name].to_pandas()
+        if name in ("radial_energy", "log_luma_profile"):
+            there = before[name].is_valid().to_numpy() & primary
+            assert (after[name].is_valid().to_numpy() == there).all()
+        elif pa.types.is_float64(before.schema.field(name).type):
+            np.testing.assert_array_equal(now[primary], was[primary])
+            np.testing.assert_array_equal(now[~primary], was[~primary].astype("f4").astype("f8"))
+        else:
+            np.testing.assert_array_equal(now, was)
     places, _ = collect([tmp_path])
     assert [check_submission(members) for members in group(places)] == [[]]
+
+
+def test_other_attacks_keep_their_mean_profiles(tmp_path: Path, results: Path) -> None:
+    source = resolve(FIRST.name, [results])
+    written, _ = submit(source, tmp_path)
+    means = pq.read_table(written[1]).to_pandas().query("kind == 'radial_energy'")
+    assert sorted(means["attack"]) == ["bb-linf", "pgd-l1", "pgd-l2", "pgd-linf"]
+    rows = pq.read_table(source).to_pandas().query("success")
+    for _, mean in means.iterrows():
+        of_attack = np.stack(rows["radial_energy"][rows["attack"] == mean["attack"]])
+        assert mean["n"] == len(of_attack)
+        np.testing.assert_allclose(mean["values"], of_attack.mean(axis=0), atol=1e-6)
+    # the board draws them, without a band
+    (table,) = build(tmp_path).tables
+    found = profiles(table.rows[0].model.submission, ["bb-l2", "pgd-l2"])
+    assert np.isfinite(found["bb-l2"].low).all()
+    assert np.isnan(found["pgd-l2"].low).all()
+    full = profiles(open_pair(source, source)[0], ["pgd-l2"])["pgd-l2"]
+    np.testing.assert_allclose(found["pgd-l2"].mean, full.mean, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", [f"{SECOND.name}@random", f"{SECOND.name}@seed3"])
+def test_twins_and_seeds_hold_the_primary_attack_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    case = cases.Case(name, accuracy=0.9)
+    source = cases.write(tmp_path / "results", case)
+    digest = cases.metadata(case)["weights_sha256"]
+    seed = TrainingSeed(seed=3, sha256=digest, test_accuracy=80.0, epochs=16, command="bench train")
+    entry = registry.model(SECOND.name).model_copy(update={"seeds": (seed,)})
+    monkeypatch.setattr(registry, "model", lambda _: entry)
+    written, problems = submit(source, tmp_path / "submissions")
+    assert [str(p) for p in problems] == []
+    assert sum(path.stat().st_size for path in written) <= LEAN_BYTES
+    rows, side = (pq.read_table(path).to_pandas() for path in written)
+    assert set(rows["attack"]) == {"bb-l2"}
+    assert rows["radial_energy"].isna().all()
+    assert rows["rfc"].notna().sum() == (rows["status"] != "clean_wrong").sum()
+    assert sorted(side["kind"]) == ["log_luma_profile", "radial_energy", "spectrum"]
+    assert read_metadata(written[0])["present"] == {"bb-l2": 1000}
+    (table,) = build(tmp_path / "submissions").tables
+    assert table.rows[0].model.attacks["bb-l2"].kept > 800
+    reasons = ("untrained control",) if "@random" in name else ()
+    assert table.rows[0].model.reasons == reasons
+    # submitted once more, what is there goes through as it is
+    again, problems = submit(written[0], tmp_path / "again")
+    assert problems == []
+    pd.testing.assert_frame_equal(pq.read_table(again[0]).to_pandas(), rows, check_exact=True)
+
+
+def test_a_seed_that_is_not_listed_and_other_weights_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = cases.write(tmp_path / "results", cases.Case(f"{SECOND.name}@seed3"))
+    _, problems = submit(source, tmp_path / "submissions")
+    assert "a training seed that its entry lists (1), found 3" in problems[0].text
+    seed = TrainingSeed(seed=3, sha256="0" * 64, test_accuracy=80.0, epochs=16, command="x")
+    entry = registry.model(SECOND.name).model_copy(update={"seeds": (seed,)})
+    monkeypatch.setattr(registry, "model", lambda _: entry)
+    _, problems = submit(source, tmp_path / "submissions")
+    assert [p.where for p in problems] == ["metadata weights_sha256"]
+
+
+def test_a_result_of_version_1_is_submitted_in_the_present_form(tmp_path: Path) -> None:
+    old = REPOSITORY / "submissions" / "caro2024" / "fashionmnist"
+    source = tmp_path / "results" / "caro2024" / "fashionmnist"
+    source.mkdir(parents=True)
+    for kind in ("parquet", "extras.parquet"):
+        shutil.copy(old / f"{FIRST.name}.{kind}", source)
+    written, problems = submit(source / f"{FIRST.name}.parquet", tmp_path / "submissions")
+    assert problems == []
+    assert sum(path.stat().st_size for path in written) <= FULL_BYTES
+    known = rules("caro2024", "fashionmnist")
+    hashes = pq.read_table(written[0]).to_pandas().groupby("attack", observed=True)["attack_hash"]
+    assert hashes.unique().map(list).to_dict() == {k: [v] for k, v in known.attack_hashes.items()}
+    assert read_metadata(written[0])["protocol_hash"] == known.hash
 
 
 def test_random_numbers_still_fit(tmp_path: Path, results: Path) -> None:
@@ -63,19 +161,19 @@ def test_random_numbers_still_fit(tmp_path: Path, results: Path) -> None:
     for field in table.schema:
         column = table[field.name].combine_chunks()
         if pa.types.is_float64(field.type):
-            column = pc.if_else(column.is_valid(), pa.array(rng.random(len(table))), column)
+            column = pc.if_else(pc.is_nan(column), column, pa.array(rng.random(len(table))))
         if pa.types.is_fixed_size_list(field.type):
             flat = pa.array(rng.random(len(table) * 64).astype(np.float32))
-            column = pa.FixedSizeListArray.from_arrays(flat, type=field.type)
+            gone = pa.array(column.is_null().to_numpy(zero_copy_only=False))
+            column = pa.FixedSizeListArray.from_arrays(flat, type=field.type, mask=gone)
         arrays.append(column)
     source = tmp_path / cases.PROTOCOL / cases.DATASET / f"{FIRST.name}.parquet"
     source.parent.mkdir(parents=True)
     pq.write_table(pa.Table.from_arrays(arrays, schema=table.schema), source)
-    from bench.submissions import submit as module
-
     target = tmp_path / "compact.parquet"
-    module._write_rows(source, target, read_metadata(source))
-    assert target.stat().st_size < MAX_BYTES
+    rows, _ = compact_rows(source, rules(cases.PROTOCOL, cases.DATASET), FIRST.name)
+    write_rows(rows, target, read_metadata(source))
+    assert target.stat().st_size < FULL_BYTES
 
 
 def test_where_things_lie_on_the_submitters_machine_is_left_out(tmp_path: Path) -> None:
@@ -99,13 +197,11 @@ def test_a_wrong_result_is_not_submitted(tmp_path: Path) -> None:
 
 
 def test_examples_give_way_to_the_size_limit(tmp_path: Path, results: Path) -> None:
-    from bench.submissions import submit as module
-
     side = resolve(FIRST.name, [results]).with_name(f"{FIRST.name}.extras.parquet")
     target = tmp_path / "small.parquet"
     kinds = {}
     for room in (10**9, 60_000, 0):
-        module._write_extras(side, target, room)
+        write_extras(side, target, [], [*cases.BUDGETS, "bb-linf", "bb-l2"], room, True)
         found = pq.read_table(target)["kind"].to_pylist()
         kinds[room] = (found.count("spectrum"), found.count("example"))
     assert kinds[10**9] == (5, 20)
@@ -120,7 +216,12 @@ def test_the_command_submits_patterns_and_says_what_to_commit(
     submit_command(["fashionmnist-*"], results=results, submissions=tmp_path)
     text = capsys.readouterr().out
     assert text.count("bytes\n") == 4
-    assert "git add '" in text
+    (added,) = (
+        line.split()[2:] for line in text.splitlines() if line.strip().startswith("git add")
+    )
+    wanted = [f"{case.name}{kind}" for case in (FIRST, SECOND) for kind in KINDS]
+    assert sorted(Path(name).name for name in added) == sorted(wanted)
+    assert all(Path(name).is_file() for name in added), "each of them is there"
     assert "gh pr create" in text
     with pytest.raises(BenchError, match="did you mean 'fashionmnist-full-conv'"):
         submit_command(["fashionmnist-full-con"], results=results, submissions=tmp_path)
@@ -143,9 +244,15 @@ def test_differences_are_paired_on_the_common_kept_samples(results: Path) -> Non
     assert difference.difference.mean == pytest.approx(gap.mean())
     assert difference.separable
     error = gap.std() / np.sqrt(both.sum())
-    assert difference.difference.low == pytest.approx(gap.mean() - 1.96 * error, abs=0.15 * error)
+    # all differences are read together: between one interval of 95 % and Bonferroni's of all
+    half = (difference.difference.mean - difference.difference.low) / error
+    assert 1.97 < half < scipy.stats.norm.ppf(1 - 0.025 / len(found)) * 1.01
+    assert [d.attack for d in compare(a, b)][: len(found) // 5] == ["bb-l2"] * (len(found) // 5)
+    # everyone's success is 1 in both: the same difference everywhere has no interval
+    assert found["bb-l2", "success"].difference[0] == 0
+    assert np.isnan(found["bb-l2", "success"].difference[1:]).all()
     # the same images: their RFC does not differ
-    assert found["bb-l2", "image_rfc"].difference == (0, 0, 0)
+    assert found["bb-l2", "image_rfc"].difference.mean == 0
     assert not found["bb-l2", "image_rfc"].separable
     correct = first["clean_correct"][here] & second["clean_correct"][here]
     assert found["pgd-l2", "success"].n == correct.sum()

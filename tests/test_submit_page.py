@@ -14,14 +14,14 @@ from pathlib import Path
 
 import pytest
 import typer.main
-from conftest import REPOSITORY, shorten
+from conftest import REPOSITORY
 
 from bench.cli.main import app
 from bench.entries import registry
 from bench.entries.model import ModelEntry
 
 PAGE = REPOSITORY / "submissions" / "README.md"
-PLACE = "submissions/caro2024/fashionmnist"
+PLACE = "submissions/minimal2026/fashionmnist"
 
 
 def blocks(kind: str) -> list[str]:
@@ -39,8 +39,11 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the checkout as a fork's clone: the registry with a short protocol, no results."""
     root = tmp_path_factory.mktemp("fork")
     shutil.copytree(REPOSITORY / "registry", root / "registry")
-    protocol = root / "registry" / "protocols" / "caro2024.toml"
-    protocol.write_text(shorten(protocol.read_text()).replace("min_kept = 100", "min_kept = 20"))
+    protocol = root / "registry" / "protocols" / "minimal2026.toml"
+    text, steps = re.subn(r"steps = \d{3,4}\n", "steps = 15\n", protocol.read_text())
+    assert steps == 7
+    text = text.replace("count = 1000", "count = 48", 1).replace("min_kept = 100", "min_kept = 20")
+    protocol.write_text(text)
     (root / "submissions").mkdir()
     shutil.copy(PAGE, root / "submissions")
     for path, block in [*files("python"), *files("toml")[:1]]:
@@ -80,13 +83,13 @@ def walked(copy: Path) -> Path:
 @pytest.mark.slow
 def test_the_walk_ends_on_the_board(walked: Path) -> None:
     with (walked / "before" / "leaderboard.csv").open() as stream:
-        lines = {r["model"]: r for r in csv.DictReader(stream) if r["attack"] == "bb-l2"}
+        lines = {r["model"]: r for r in csv.DictReader(stream) if r["attack"] == "min-l2"}
     assert set(lines) == {"my-cnn", "my-cnn@random"}
     mine = lines["my-cnn"]
-    assert (mine["rank_low"], mine["reasons"], mine["n_samples"]) == ("1", "", "48")
+    assert (mine["checkpoint_rank_low"], mine["reasons"], mine["n_samples"]) == ("1", "", "48")
     assert mine["verified"].startswith("reproduced 16 of 16 by ")
     assert float(mine["rfc_low"]) <= float(mine["rfc"]) <= float(mine["rfc_high"])
-    assert lines["my-cnn@random"]["rank_low"] == ""
+    assert lines["my-cnn@random"]["checkpoint_rank_low"] == ""
     assert "untrained control" in lines["my-cnn@random"]["reasons"]
 
 
@@ -104,10 +107,10 @@ def test_what_the_page_says_of_the_steps(walked: Path) -> None:
     assert "Nothing was run and nothing written." in log
     assert "PARTIAL, never ranked: first 8 of 48 samples." in log
     assert "2 submissions, 4 files: no problems" in log
-    assert (walked / "results" / "partial" / "caro2024" / "fashionmnist").is_dir()
+    assert (walked / "results" / "partial" / "minimal2026" / "fashionmnist").is_dir()
     assert (walked / PLACE / "my-cnn.verify.json").is_file()
     total = sum(path.stat().st_size for path in (walked / PLACE).glob("my-cnn.*parquet"))
-    assert total <= 3_000_000
+    assert total <= (600 + 160) * 1024
     committed = subprocess.run(
         ["git", "show", "--stat", "--format=", "HEAD"],
         cwd=walked, capture_output=True, text=True, check=True,
@@ -147,17 +150,19 @@ def test_every_command_of_the_page_exists(line: str) -> None:
 
 
 def test_its_numbers_are_the_codes() -> None:
-    from bench.submissions.check.places import MAX_BYTES
-    from bench.submissions.verify.judge import NORM_TOLERANCE, RFC_TOLERANCE, power
+    from bench.submissions.check.places import FULL_BYTES, LEAN_BYTES
+    from bench.submissions.verify.judge import TOLERANCES, power
 
     text = PAGE.read_text()
     for share, shown in ((0.01, ".149"), (0.05, ".560"), (0.25, ".990")):
         assert f"{power(5000, 16, share):.3f}".lstrip("0") == shown
         assert shown in text
-    assert (MAX_BYTES, RFC_TOLERANCE, NORM_TOLERANCE) == (3_000_000, 1e-3, 1e-3)
-    gates = registry.protocol("caro2024").gates
+    assert (FULL_BYTES, LEAN_BYTES) == (600 * 1024, 160 * 1024)
+    assert (TOLERANCES["rfc"].absolute, TOLERANCES["l2"].relative) == (1e-3, 1e-3)
+    gates = registry.protocol(registry.default_protocol()).gates
     assert (gates.min_accuracy_over_chance, gates.min_kept) == (2, 100)
-    assert (gates.kept_attack, gates.min_minimal_success) == ("bb-l2", 0.95)
+    assert (gates.kept_attack, gates.max_broken) == ("min-l2", 0.02)
+    assert (gates.max_above_best, gates.max_mean_excess) == (0.05, 0.005)
 
 
 def test_its_messages_are_the_codes() -> None:

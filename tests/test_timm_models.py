@@ -33,6 +33,8 @@ from bench.errors import BenchError
 from bench.models.checkpoint import load_weights, read_checkpoint, write_checkpoint
 from bench.models.load import load
 
+pytestmark = pytest.mark.usefixtures("caro_ranks")
+
 COUNT = 8
 CPU = torch.device("cpu")
 
@@ -45,8 +47,11 @@ def plain_timm(tag: str, seed: int = 0, **options: Any) -> nn.Module:
 
 
 def plain_logits(model: nn.Module, files: list[Path], **config: Any) -> Tensor:
-    """Logits with timm's own evaluation transform, normalisation included."""
-    settings = timm.data.resolve_data_config(config, model=model)
+    """Logits with timm's own evaluation transform, normalisation included.
+
+    Without a size of their own, images come at timm's test size.
+    """
+    settings = timm.data.resolve_data_config(config, model=model, use_test_size=not config)
     transform = timm.data.create_transform(**settings, is_training=False)
     images = [transform(PIL.Image.open(file).convert("RGB")) for file in files]
     with torch.no_grad():

@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import json
 import pickle
+import re
 import signal
 import subprocess
 import sys
@@ -191,7 +192,7 @@ def test_kill_9_in_mid_epoch_then_the_same_command_gives_the_same_bytes(
     for split, count in (("train", 400), ("test", 50)):
         pixels = rng.integers(0, 256, (count, 28, 28), dtype=np.uint8)
         write_idx(tmp_path / "data", pixels, rng.integers(0, 10, count), split)
-    folder = without_fingerprints(tmp_path / "registry", "fashionmnist")
+    folder = without_fingerprints(tmp_path / "registry", "fashionmnist", 400, 50)
     monkeypatch.setenv("BENCH_REGISTRY", str(folder))
 
     def command(output: str, stall_at: int) -> list[str]:
@@ -212,14 +213,16 @@ def test_kill_9_in_mid_epoch_then_the_same_command_gives_the_same_bytes(
     assert killed == whole
 
 
-def without_fingerprints(folder: Path, dataset: str) -> Path:
-    """Return a registry like the repository's whose data set takes any images."""
+def without_fingerprints(folder: Path, dataset: str, train: int, test: int) -> Path:
+    """Return a registry like the repository's whose data set takes any images, so many."""
     source = Path(__file__).parents[1] / "registry"
     folder.mkdir()
     for name in ("models", "protocols", "data", "checkpoints"):
         (folder / name).symlink_to(source / name)
     (folder / "datasets").mkdir()
     head, _, _ = (source / "datasets" / f"{dataset}.toml").read_text().partition("[fingerprints]")
+    for split, count in (("train", train), ("test", test)):
+        head = re.sub(rf"(?m)^{split}_count = .*$", f"{split}_count = {count}", head)
     (folder / "datasets" / f"{dataset}.toml").write_text(head)
     return folder
 
@@ -404,7 +407,7 @@ def test_a_pickle_that_runs_code_is_refused(
 
 def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(BenchError, match=r"expected to write .*x.safetensors.*--output"):
+    with pytest.raises(BenchError, match=r"expected to write .*x.safetensors.*another place"):
         write_checkpoint(tmp_path / "file" / "x.safetensors", {}, {})
 
 

@@ -6,12 +6,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from bench.attacks.brendel_bethge.settings import BrendelBethge
+from bench.attacks.pgd import PGD as PgdSettings
 from bench.data.arrays import ArrayImages
-from bench.entries.attacks import AttackSpec
 from bench.measure.job import Job
 
-PGD = AttackSpec(algorithm="pgd", norm="l2", steps=10, epsilon=1.0, step_size=0.1, version=1)
-BB = AttackSpec(algorithm="brendel-bethge", norm="l2", steps=10, learning_rate=1e-3, version=1)
+PGD = PgdSettings(norm="l2", steps=10, epsilon=1.0, step_size=0.1, version=1)
+BB = BrendelBethge(norm="l2", steps=10, learning_rate=1e-3, version=1)
 
 
 class Constant(nn.Module):

@@ -1,71 +1,30 @@
-"""What an attack is: a callable built from an :class:`~bench.entries.AttackSpec`."""
+"""What attacks share: what one gives back, norms, margins, sums that no batch changes."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from typing import final
+from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
-
-from bench.entries.attacks import AttackSpec
-from bench.steps.step import GradientStep
+from torch import Tensor
 
 BLOCK = 4096
 """Values that are summed in one go, by one thread."""
 
 
-class Attack(ABC):
-    """An attack with its settings; it keeps no state between calls.
-
-    Subclasses write `run`. Calling an attack checks what goes in and clips what comes out,
-    so that an author cannot forget it; `bench.attacks.run` judges the result.
+@dataclass(frozen=True)
+class Attacked:
+    """What an attack gives back where images alone do not say how it went.
 
     Attributes:
-        spec: all settings of the attack.
+        adversarial: (B, C, H, W) images; NaN where the attack broke down.
+        stalled: (B,) bool, the attack could not take its steps: no usable gradient, or no walk
+            improved on its start and the end is not stationary.
+        nonfinite: (B,) bool, a gradient or logit on the way was NaN or infinite.
     """
 
-    def __init__(self, spec: AttackSpec) -> None:
-        self.spec = spec
-
-    @final
-    def __call__(
-        self,
-        model: nn.Module,
-        images: Tensor,
-        labels: Tensor,
-        starts: Tensor | None = None,
-        *,
-        step: GradientStep | None = None,
-    ) -> Tensor:
-        """Attack a batch and return the adversarial images.
-
-        Args:
-            model: images in [0, 1] -> (B, classes) logits; eval mode, parameters frozen.
-            images: (B, C, H, W) float, clean images in [0, 1] on the model's device.
-            labels: (B,) int64, the true classes.
-            starts: (B, C, H, W) adversarial start images in [0, 1]; minimal attacks need them,
-                the others take None.
-            step: a faster way to run the same model (`bench.steps.calibrate`); None: plain.
-
-        Returns:
-            (B, C, H, W), dtype and device of `images`, in [0, 1]. NaN where the attack broke down.
-        """
-        assert images.ndim == 4, f"images must be (B, C, H, W), got {tuple(images.shape)}"
-        assert labels.shape == images.shape[:1], f"labels must be (B,), got {tuple(labels.shape)}"
-        assert (starts is not None) == self.spec.minimal, "starts belong to minimal attacks only"
-        assert starts is None or starts.shape == images.shape, "starts must have the images' shape"
-        if len(images) == 0:
-            return images.clone()
-        adversarial = self.run(step or GradientStep(model), images, labels, starts).detach()
-        assert adversarial.shape == images.shape, f"{type(self).__name__} changed the shape"
-        return adversarial.to(images.dtype).clamp(0, 1)
-
-    @abstractmethod
-    def run(
-        self, step: GradientStep, images: Tensor, labels: Tensor, starts: Tensor | None
-    ) -> Tensor:
-        """Attack a batch that is not empty; arguments and result as in `__call__`, unclipped."""
+    adversarial: Tensor
+    stalled: Tensor
+    nonfinite: Tensor
 
 
 def total(values: Tensor) -> Tensor:

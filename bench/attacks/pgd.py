@@ -1,87 +1,87 @@
-"""Projected gradient descent: fixed steps along the loss gradient inside a norm ball.
+"""Projected gradient descent: its settings.
 
-Source: Madry et al. 2018, https://arxiv.org/abs/1706.06083. Normalisation, projection and the order
-of clipping are those of foolbox 3.3.4, which is the reference in the tests.
+Source: Madry et al. 2018, https://arxiv.org/abs/1706.06083.
 """
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from collections.abc import Callable
-from typing import final
+from typing import TYPE_CHECKING, Any, Literal
 
-import torch
-from torch import Tensor
+from pydantic import Field, model_validator
 
-from bench.attacks.base import Attack, total
-from bench.steps.step import GradientStep, cross_entropy_cotangent
+from bench.entries.attacks import AttackSettings
 
-TINY = 1e-12
-"""Norms are at least this before they divide, as in foolbox."""
+if TYPE_CHECKING:
+    from torch import Tensor
 
-Move = Callable[[Tensor, Tensor], None]
-"""Moves images (B, C, H, W) in place along gradients of the same shape, which it may overwrite."""
+    from bench.steps.step import GradientStep
 
 
-class PGD(Attack):
-    """The descent loop; a subclass knows how to move in its norm."""
+class PGD(AttackSettings):
+    """Fixed steps along the loss gradient inside a norm ball (`bench.attacks.descent`)."""
 
-    @final
+    algorithm: Literal["pgd"] = "pgd"
+    steps: int = Field(ge=1)
+    implementation: Literal["bench", "foolbox"] = "bench"
+    epsilon: float = Field(gt=0)
+    """Budget in [0,1] pixel units (see epsilon_scale)."""
+    epsilon_scale: Literal["sum", "mean"] = "sum"
+    """With "mean", epsilon is per input value, the norm's budget is epsilon * C * H * W."""
+    step_size: float = Field(gt=0)
+    step_scale: Literal["relative", "absolute"] = "relative"
+    """With "relative", the step is step_size * (the norm's budget)."""
+    random_start: bool = False
+
+    @model_validator(mode="after")
+    def _has_no_random_start(self) -> PGD:
+        if self.random_start:
+            raise ValueError(
+                "expected random_start = false, got true: start noise leaves a white residue in "
+                "the spectrum, and no implementation here draws it; remove the key"
+            )
+        return self
+
+    def budget(self, dims: int) -> float:
+        """Return the largest allowed norm for an input of `dims` values."""
+        return self.epsilon * dims if self.epsilon_scale == "mean" else self.epsilon
+
+    def step(self, dims: int) -> float:
+        """Return the step in the norm's units for an input of `dims` values.
+
+        An absolute step is measured as epsilon is: per input value if epsilon_scale = "mean".
+        """
+        if self.step_scale == "relative":
+            return self.step_size * self.budget(dims)
+        return self.step_size * dims if self.epsilon_scale == "mean" else self.step_size
+
+    @property
+    def passes(self) -> int:
+        """One a step."""
+        return self.steps
+
+    @property
+    def own(self) -> bool:
+        """Whether this project takes the steps."""
+        return self.implementation == "bench"
+
+    def describe(self) -> dict[str, Any]:
+        """Return steps, step and budget."""
+        return {
+            "steps": self.steps,
+            "step": self.step_size,
+            "step_scale": self.step_scale,
+            "budget": self.epsilon,
+            "budget_scale": self.epsilon_scale,
+        }
+
     def run(
         self, step: GradientStep, images: Tensor, labels: Tensor, starts: Tensor | None
     ) -> Tensor:
-        spec = self.spec
-        budget, size = spec.budget(images[0].numel()), spec.step(images[0].numel())
-        assert budget is not None, "the entry validates pgd's keys"
-        assert size is not None, "the entry validates pgd's keys"
-        move = self.move(images, budget, size)
-        x = images.clone()
-        for _ in range(spec.steps):
-            _, gradient = step(x, labels, cross_entropy_cotangent)
-            move(x, gradient)
-        return x
+        """Descend with this project's code, or foolbox's."""
+        if self.implementation == "foolbox":
+            from bench.attacks.foolbox_reference import pgd
 
-    @abstractmethod
-    def move(self, images: Tensor, budget: float, size: float) -> Move:
-        """Return the move of one iteration: a normalised step, back into the ball and [0, 1].
+            return pgd(self, step.model, images, labels)
+        from bench.attacks.descent import descend
 
-        Args:
-            images: (B, C, H, W) clean images, the centres of the balls.
-            budget: radius of the balls.
-            size: length of a step in the same norm.
-        """
-
-
-class LinfPGD(PGD):
-    """Steps along the sign of the gradient; the ball and [0, 1] are one box."""
-
-    def move(self, images: Tensor, budget: float, size: float) -> Move:
-        low, high = (images - budget).clamp_min_(0), (images + budget).clamp_max_(1)
-
-        def move(x: Tensor, gradient: Tensor) -> None:
-            x.add_(gradient.sign_(), alpha=size)
-            torch.clamp(x, low, high, out=x)
-
-        return move
-
-
-class LpPGD(PGD):
-    """Steps along the gradient over its norm, L2 or L1; perturbations too long are scaled down."""
-
-    def move(self, images: Tensor, budget: float, size: float) -> Move:
-        spare = torch.empty_like(images)
-
-        def length(values: Tensor) -> Tensor:
-            if self.spec.norm == "l1":  # vector_norm of order 1 takes six times as long on a CPU
-                norm = total(torch.abs(values, out=spare).flatten(1))
-            else:
-                norm = torch.linalg.vector_norm(values.flatten(1), 2, dim=1)
-            return norm.clamp_min_(TINY)[:, None, None, None]
-
-        def move(x: Tensor, gradient: Tensor) -> None:
-            x.addcmul_(gradient, size / length(gradient))
-            delta = torch.sub(x, images, out=gradient)
-            torch.addcmul(images, delta, (budget / length(delta)).clamp_max_(1), out=x)
-            x.clamp_(0, 1)
-
-        return move
+        return descend(self, step, images, labels)

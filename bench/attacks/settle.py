@@ -7,6 +7,8 @@ factors that puts the image clearly on the other side; norms and spectra are of 
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 
@@ -15,11 +17,20 @@ from bench.attacks.base import logit_margin
 GROWTH = (0.0, 1e-5, 1e-4, 1e-3)
 """Candidates for s in delta <- clip((1 + s) delta), tried in this order."""
 MARGIN = 1e-5
-"""Margin to reach, relative to the largest absolute logit of the sample."""
+"""Margin to reach, relative to what the attack settles by: the sample's largest absolute logit, or
+the spread of its logits, which a common offset of all logits does not change."""
+
+By = Literal["largest logit", "spread"]
 
 
 @torch.no_grad()
-def settle(model: nn.Module, images: Tensor, adversarial: Tensor, labels: Tensor) -> Tensor:
+def settle(
+    model: nn.Module,
+    images: Tensor,
+    adversarial: Tensor,
+    labels: Tensor,
+    by: By = "largest logit",
+) -> Tensor:
     """Return adversarial images that are clearly on the other side, if a small growth can do it.
 
     A sample that no factor settles keeps the factor with the largest margin.
@@ -29,6 +40,7 @@ def settle(model: nn.Module, images: Tensor, adversarial: Tensor, labels: Tensor
         images: (B, C, H, W) float32, clean images in [0, 1].
         adversarial: (B, C, H, W) float32 in [0, 1].
         labels: (B,) int64, the true classes.
+        by: what the margin is relative to.
 
     Returns:
         (B, C, H, W) float32 in [0, 1].
@@ -38,7 +50,7 @@ def settle(model: nn.Module, images: Tensor, adversarial: Tensor, labels: Tensor
     open_ = torch.ones_like(labels, dtype=torch.bool)
     for growth in GROWTH:
         grown = adversarial if growth == 0 else (images + (1 + growth) * delta).clamp(0, 1)
-        margin = _relative_margin(model(grown), labels)
+        margin = _relative_margin(model(grown), labels, by)
         better = open_ & (margin > best)
         settled[better] = grown[better]
         best = torch.where(better, margin, best)
@@ -48,7 +60,10 @@ def settle(model: nn.Module, images: Tensor, adversarial: Tensor, labels: Tensor
     return settled
 
 
-def _relative_margin(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return the logit margin over the largest absolute logit, (B,) float64."""
-    scale = logits.abs().amax(1).double()
+def _relative_margin(logits: Tensor, labels: Tensor, by: By) -> Tensor:
+    """Return the logit margin over the scale of the logits, (B,) float64."""
+    if by == "spread":
+        scale = logits.amax(1).double() - logits.amin(1).double()
+    else:
+        scale = logits.abs().amax(1).double()
     return logit_margin(logits, labels).double() / scale.clamp_min(torch.finfo(logits.dtype).tiny)

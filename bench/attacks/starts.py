@@ -19,6 +19,8 @@ NOISE_DRAWS = 64
 """Uniform noise images tried when no pool image qualifies."""
 BLEND_STEPS = 64
 """Fractions of noise tried on the way from the image to the noise."""
+UNKNOWN = -1
+"""Class of a pool image that was not predicted yet."""
 CHUNK = 16
 """Noise images in one forward pass; fixed, so that kernels never depend on anything else."""
 
@@ -44,7 +46,7 @@ class StartPool:
         self._predict = predict
         self._pool_ids = tuple(pool_ids)
         self._seed = seed
-        self._classes: dict[int, int] = {}
+        self._classes = np.full(len(self._pool_ids), UNKNOWN, dtype=np.int32)
 
     def starts(
         self, attack: str, sample_ids: Sequence[int], labels: Sequence[int], images: Tensor
@@ -75,15 +77,15 @@ class StartPool:
             draw_bits(self._seed, attack, sample_id, "pool", len(self._pool_ids)), kind="stable"
         )
         for position in order:
-            pool_id = self._pool_ids[position]
-            if self._class_of(pool_id) != label:
-                return self._images_of([pool_id])[0]
+            if self._class_of(int(position)) != label:
+                return self._images_of([self._pool_ids[position]])[0]
         return self._blended_noise(attack, sample_id, label, image)
 
-    def _class_of(self, pool_id: int) -> int:
-        if pool_id not in self._classes:
-            self._classes[pool_id] = int(self._predict(self._images_of([pool_id]))[0])
-        return self._classes[pool_id]
+    def _class_of(self, position: int) -> int:
+        if self._classes[position] == UNKNOWN:
+            image = self._images_of([self._pool_ids[position]])
+            self._classes[position] = int(self._predict(image)[0])
+        return int(self._classes[position])
 
     def _blended_noise(
         self, attack: str, sample_id: int, label: int, image: Tensor

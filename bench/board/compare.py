@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from bench.entries.rules import rules_for
+from bench.board.spectra import profiles, rings
+from bench.entries.ids import places
 from bench.errors import BenchError, unknown_name
-from bench.metrics import METRICS
-from bench.results.read import Submission, is_result
-from bench.results.store import read_metadata
-from bench.stats.intervals import Interval, mean_interval, paired_difference
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from bench.figures.profiles import Overlay
+from bench.metrics import METRICS, readable
+from bench.results.columns import read_columns
+from bench.results.read import Submission, is_result, open_submission
+from bench.results.schema import BROKEN
+from bench.stats.intervals import Interval
+from bench.stats.quantities import simultaneous_differences
 
 Array = npt.NDArray[Any]
 
@@ -37,7 +35,9 @@ class Difference:
             everything else over the common kept ones.
         n: number of common samples.
         first, second: means over these samples.
-        difference: mean difference with its 95 % interval.
+        difference: mean difference with its interval; all that are compared hold together in
+            95 % of cases. None (NaN) below 30 common samples, or if it is the same on all of them.
+        separable: whether the two are told apart, all comparisons taken together.
     """
 
     attack: str
@@ -46,11 +46,7 @@ class Difference:
     first: float
     second: float
     difference: Interval
-
-    @property
-    def separable(self) -> bool:
-        """Whether the interval leaves out 0."""
-        return self.difference.low > 0 or self.difference.high < 0
+    separable: bool
 
 
 def resolve(name: str, folders: Sequence[Path]) -> Path:
@@ -83,8 +79,7 @@ def open_pair(first: Path, second: Path) -> tuple[Submission, Submission]:
     """
     opened = []
     for path in (first, second):
-        metadata = read_metadata(path)
-        opened.append(Submission(path, metadata, rules_for(metadata)))
+        opened.append(open_submission(path))
     a, b = opened
     if a.key != b.key:
         raise BenchError(
@@ -100,77 +95,85 @@ def _shown(submission: Submission) -> str:
 
 
 def compare(first: Submission, second: Submission) -> list[Difference]:
-    """Return every quantity under every attack that both have, paired by sample."""
+    """Return every quantity under every attack that both have, paired by sample.
+
+    The primary attack comes first. All differences are read together: their intervals hold
+    simultaneously, and `separable` is what the stepdown tells apart.
+    """
     rules = first.rules
+    order = sorted(rules.attacks, key=lambda name: name != rules.primary)
+    of_first, of_second = _by_attack(first), _by_attack(second)
+    pairs = [
+        pair for attack in order for pair in _pairs(attack, of_first[attack], of_second[attack])
+    ]
+    if not pairs:
+        return []
+    kept = np.stack([pair.kept for pair in pairs])
+    values = np.stack([[pair.first, pair.second] for pair in pairs])
     seed = rules.protocol.seed
-    found = []
-    for attack in rules.attacks:
-        a, b = (_columns(s, attack) for s in (first, second))
-        both = a["clean_correct"] & b["clean_correct"]
-        if both.any():
-            found.append(_difference(attack, "success", a["success"], b["success"], both, seed))
-        kept = a["success"] & b["success"]
-        for name in QUANTITIES:
-            usable = kept & ~np.isnan(a[name]) & ~np.isnan(b[name])
-            if usable.any():
-                found.append(_difference(attack, name, a[name], b[name], usable, seed))
+    intervals, apart = simultaneous_differences(values[:, 0] - values[:, 1], kept, seed)
+    return [
+        pair.difference(interval, bool(told))
+        for pair, interval, told in zip(pairs, intervals, apart, strict=True)
+    ]
+
+
+class _Pair(NamedTuple):
+    """One quantity of both results: (n,) values, and where both are there."""
+
+    attack: str
+    quantity: str
+    first: Array
+    second: Array
+    kept: Array
+
+    def difference(self, interval: Interval, told: bool) -> Difference:
+        """Return what is shown of it: the same difference on all samples has no interval."""
+        a, b = self.first[self.kept].astype(np.float64), self.second[self.kept].astype(np.float64)
+        if np.ptp(a - b) == 0:
+            interval = Interval(interval.mean, np.nan, np.nan)
+        return Difference(
+            self.attack, self.quantity, len(a), float(a.mean()), float(b.mean()), interval, told
+        )
+
+
+def _pairs(attack: str, a: Mapping[str, Array], b: Mapping[str, Array]) -> Iterator[_Pair]:
+    both = a["clean_correct"] & b["clean_correct"]
+    if both.any():
+        yield _Pair(attack, "success", a["kept"].astype(float), b["kept"].astype(float), both)
+    kept = a["kept"] & b["kept"]
+    for name in QUANTITIES:
+        usable = kept & ~np.isnan(a[name]) & ~np.isnan(b[name])
+        if usable.any():
+            yield _Pair(attack, name, a[name], b[name], usable)
+
+
+def _by_attack(submission: Submission) -> dict[str, dict[str, Array]]:
+    """Attack -> its columns in the order of the protocol's ids, NaN or False where missing.
+
+    "kept": fooled by an attack that did its work.
+    """
+    flags, ids = ("clean_correct", "kept"), submission.rules.ids
+    stated = {m.name for m in readable(submission.metadata.metrics)}
+    there = [name for name in QUANTITIES if name in stated]
+    names = ["attack", "sample_id", "clean_correct", "success", "status", *there]
+    rows = read_columns(submission.path, names)
+    place, known = places(ids, rows["sample_id"])
+    columns = {name: rows[name] for name in ("clean_correct", *there)}
+    columns["kept"] = rows["success"] & ~np.isin(rows["status"], BROKEN)
+    found: dict[str, dict[str, Array]] = {}
+    for attack in submission.rules.attacks:
+        here = known & (rows["attack"] == attack)
+        found[attack] = {name: np.full(len(ids), np.nan) for name in QUANTITIES}
+        for name, column in columns.items():
+            values = np.full(len(ids), False if name in flags else np.nan)
+            values[place[here]] = column[here]
+            found[attack][name] = values
     return found
 
 
-def _columns(submission: Submission, attack: str) -> dict[str, Array]:
-    """One attack's columns in the order of the protocol's ids, NaN or False where missing."""
-    names = ["sample_id", "clean_correct", "success", *QUANTITIES]
-    table = pq.read_table(
-        submission.path, columns=names, filters=pc.field("attack") == pa.scalar(attack)
-    )
-    ids = np.asarray(submission.rules.ids)
-    order = np.argsort(ids)
-    sample = table["sample_id"].to_numpy()
-    place = order[np.searchsorted(ids, sample, sorter=order).clip(max=len(ids) - 1)]
-    known = ids[place] == sample
-    result: dict[str, Array] = {}
-    for name in names[1:]:
-        flag = name in ("clean_correct", "success")
-        values = pc.fill_null(table[name], False if flag else float("nan")).to_numpy()
-        result[name] = np.full(len(ids), False if flag else np.nan)
-        result[name][place[known]] = values[known]
-    return result
-
-
-def _difference(attack: str, name: str, a: Array, b: Array, kept: Array, seed: int) -> Difference:
-    a, b = a.astype(np.float64), b.astype(np.float64)
-    difference, n = paired_difference(a, kept, b, kept, seed)
-    means = [mean_interval(values, kept, seed).mean for values in (a, b)]
-    return Difference(attack, name, n, means[0], means[1], difference)
-
-
-def overlay(first: Submission, second: Submission) -> Figure:
-    """Draw both radial profiles with their bands, a panel for each attack."""
-    from matplotlib.figure import Figure
-
-    from bench.board.spectra import profiles, rings
-    from bench.figures.style import plain
-
+def overlay(first: Submission, second: Submission) -> Overlay:
+    """Return the drawing of both radial profiles with their bands, a panel for each attack."""
     attacks = list(first.rules.attacks)
-    radius = rings(*first.input_shape[1:]).radius
-    figure = Figure(figsize=(2.5 * len(attacks) + 0.6, 3.1), layout="constrained")
-    axes = figure.subplots(1, len(attacks), sharey=True, squeeze=False).ravel()
-    for submission, colour in ((first, "#0072B2"), (second, "#D55E00")):
-        found = profiles(submission, attacks)
-        for axis, attack in zip(axes, attacks, strict=True):
-            if attack not in found:
-                continue
-            profile = found[attack]
-            label = plain(submission.name) if attack == attacks[0] else None
-            axis.fill_between(radius, profile.low, profile.high, color=colour, alpha=0.25, lw=0)
-            axis.plot(radius, profile.mean, color=colour, label=label)
-    for axis, attack in zip(axes, attacks, strict=True):
-        axis.axhline(1, color="#444444", lw=0.9, ls=(0, (4, 3)))
-        axis.set_yscale("log")
-        axis.set_title(attack, loc="left")
-        axis.set_xlim(0, np.sqrt(2))
-        axis.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
-    axes[0].set_ylabel("energy per frequency / white noise")
-    figure.supxlabel("radial frequency (1 = Nyquist)", fontsize=8.5)
-    figure.legend(loc="outside upper center", ncols=2)
-    return figure
+    models = [(each.name, profiles(each, attacks)) for each in (first, second)]
+    return Overlay(rings(*first.input_shape[1:]).radius, attacks, models)

@@ -6,56 +6,47 @@ import csv
 import io
 import math
 
-from bench.board.build import Board, Row, Table
 from bench.board.flags import flags, verified
-from bench.stats.intervals import Interval
+from bench.board.numbers import ALONE, WITH_INTERVAL
+from bench.board.table import Board, Excess, Row, Table
+from bench.stats.intervals import NOTHING, Interval
+from bench.stats.optimality import Optimality
 
-HEADER = (
-    "dataset",
-    "protocol",
-    "protocol_hash",
-    "height",
-    "width",
-    "model",
-    "family",
-    "type",
-    "n_params",
-    "control",
-    "rank_low",
-    "rank_high",
-    "tie_group",
-    "reasons",
-    "flags",
-    "verified",
-    "n_samples",
+Cell = str | int | float | Interval
+
+INTERVALS = (
     "clean_accuracy",
-    "clean_accuracy_low",
-    "clean_accuracy_high",
-    "attack",
-    "norm",
-    "n_clean_correct",
-    "n_kept",
+    "seeds_rfc",
     "success",
-    "success_low",
-    "success_high",
     "median_norm",
-    "median_norm_low",
-    "median_norm_high",
-    "rfc",
-    "rfc_low",
-    "rfc_high",
-    "hfe",
-    "hfe_low",
-    "hfe_high",
+    *WITH_INTERVAL,
     "hfx",
-    "hfx_low",
-    "hfx_high",
-    "image_rfc",
-    "zero_grad_rate",
-    "n_nonfinite",
-    "stronger_pgd_rate",
-    "native_size",
-    "transform",
+    "rfc_common",
+    "above_best_rate",
+    "mean_excess",
+    "optimality",
+    "above_minimum_rate",
+    "rfc_minus_minimum",
+)
+"""Columns that two more follow, `_low` and `_high`."""
+COLUMNS = (
+    *("dataset", "protocol", "protocol_hash", "height", "width"),
+    *("model", "family", "type", "n_params", "control"),
+    *("checkpoint_rank_low", "checkpoint_rank_high", "checkpoint_tie"),
+    *("recipe_rank_low", "recipe_rank_high", "recipe_tie", "claims_stand_to_seed_sd"),
+    *("n_seeds", "seeds_rfc", "seeds_sd", "n_kept_by_all_seeds", "seed_means"),
+    *("reasons", "flags", "verified", "n_samples", "clean_accuracy"),
+    *("attack", "norm", "n_clean_correct", "n_kept", "success", "median_norm"),
+    *(*WITH_INTERVAL, "hfx", *ALONE, "n_common", "rfc_common"),
+    *("zero_grad_rate", "n_broken", "stronger_pgd_rate"),
+    *("n_witnessed", "above_best_rate", "mean_excess", "optimality"),
+    *("minimum", "n_minimum", "median_excess_over_minimum", "above_minimum_rate"),
+    *("n_rfc_minus_minimum", "rfc_minus_minimum", "native_size", "transform"),
+)
+HEADER = tuple(
+    name + end
+    for name in COLUMNS
+    for end in (("", "_low", "_high") if name in INTERVALS else ("",))
 )
 
 
@@ -73,30 +64,108 @@ def csv_text(board: Board) -> str:
 
 def line(row: Row, table: Table, attack: str) -> list[str]:
     """Return the cells of one model and attack, in the order of HEADER."""
-    rules, model, found = table.rules, row.model, row.model.attacks[attack]
-    meta = model.submission.metadata
+    cells = _cells(row, table, attack)
+    return [text for name in COLUMNS for text in _texts(cells[name])]
+
+
+def _cells(row: Row, table: Table, attack: str) -> dict[str, Cell]:
+    """Column -> cell; an interval makes three columns."""
+    return {
+        **_about(row, table),
+        **_ranks(row),
+        **_seeds(row),
+        "reasons": "; ".join(row.model.reasons),
+        "flags": "; ".join(flags(row, table.rules)),
+        "verified": safe_text(verified(row.model)),
+        "n_samples": row.model.samples,
+        "clean_accuracy": row.model.clean,
+        **_numbers(row, table, attack),
+        **_minimum(row.model.attacks[attack].optimality, row.excess.get(attack)),
+        "native_size": table.rules.dataset.native_size,
+        "transform": row.model.submission.transform or "",
+    }
+
+
+def _about(row: Row, table: Table) -> dict[str, Cell]:
+    meta, rules = row.model.submission.metadata, table.rules
+    return {
+        "dataset": rules.dataset.name,
+        "protocol": rules.protocol.name,
+        "protocol_hash": rules.hash,
+        "height": table.size[0],
+        "width": table.size[1],
+        "model": row.name,
+        "family": safe_text(meta.family),
+        "type": safe_text(meta.type),
+        "n_params": str(meta.n_params),
+        "control": int(row.model.control),
+    }
+
+
+def _ranks(row: Row) -> dict[str, Cell]:
     low, high = row.rank or ("", "")
-    head = [rules.dataset.name, rules.protocol.name, rules.hash, *table.size, model.name]
-    head += [
-        safe_text(meta.get("family", "")),
-        safe_text(meta.get("type", "")),
-        meta.get("n_params", ""),
-    ]
-    head += [int(model.control), low, high, row.group, "; ".join(model.reasons)]
-    head += ["; ".join(flags(model, rules)), safe_text(verified(model)), model.samples]
-    numbers: list[float] = [*model.clean]
-    body = [attack, rules.attacks[attack].norm, found.correct, found.kept]
-    tail: list[float] = []
-    for part in (found.success, found.norm, found.rfc, found.hfe, found.hfx):
-        tail += _values(part)
-    tail += [found.image_rfc, found.zero_grad]
-    end = [str(found.nonfinite), _number(found.stronger_pgd)]
-    end += [str(rules.dataset.native_size), model.submission.transform or ""]
-    return [*map(str, head), *map(_number, numbers), *map(str, body), *map(_number, tail), *end]
+    recipe_low, recipe_high = row.recipe_rank or ("", "")
+    return {
+        "checkpoint_rank_low": low,
+        "checkpoint_rank_high": high,
+        "checkpoint_tie": row.group,
+        "recipe_rank_low": recipe_low,
+        "recipe_rank_high": recipe_high,
+        "recipe_tie": row.recipe_group,
+        "claims_stand_to_seed_sd": row.seed_sd,
+    }
 
 
-def _values(found: Interval) -> list[float]:
-    return [found.mean, found.low, found.high]
+def _seeds(row: Row) -> dict[str, Cell]:
+    seeds = row.seeds
+    return {
+        "n_seeds": len(seeds.counted),
+        "seeds_rfc": seeds.mean,
+        "seeds_sd": seeds.sd,
+        "n_kept_by_all_seeds": seeds.common,
+        "seed_means": " ".join(f"{seed}:{_number(mean)}" for seed, mean in seeds.each.items()),
+    }
+
+
+def _numbers(row: Row, table: Table, attack: str) -> dict[str, Cell]:
+    found, common = row.model.attacks[attack], table.common
+    return {
+        "attack": attack,
+        "norm": table.rules.attacks[attack].norm,
+        "n_clean_correct": found.correct,
+        "n_kept": found.kept,
+        "success": found.success,
+        "median_norm": found.norm,
+        **{name: found.means[name] for name in WITH_INTERVAL},
+        "hfx": found.hfx,
+        **{name: found.means[name].mean for name in ALONE},
+        "n_common": common.ids.get(attack, "") if row.name in common.rfc.get(attack, {}) else "",
+        "rfc_common": common.rfc.get(attack, {}).get(row.name, NOTHING),
+        "zero_grad_rate": found.zero_grad,
+        "n_broken": found.broken,
+        "stronger_pgd_rate": found.stronger_pgd,
+    }
+
+
+def _minimum(tested: Optimality | None, excess: Excess | None) -> dict[str, Cell]:
+    return {
+        "n_witnessed": tested.n if tested else "",
+        "above_best_rate": tested.longer if tested else NOTHING,
+        "mean_excess": tested.excess if tested else NOTHING,
+        "optimality": tested.score if tested else NOTHING,
+        "minimum": excess.minimum if excess else "",
+        "n_minimum": excess.n if excess else "",
+        "median_excess_over_minimum": excess.median if excess else float("nan"),
+        "above_minimum_rate": excess.longer if excess else NOTHING,
+        "n_rfc_minus_minimum": excess.common if excess else "",
+        "rfc_minus_minimum": excess.rfc if excess else NOTHING,
+    }
+
+
+def _texts(cell: Cell) -> list[str]:
+    if isinstance(cell, Interval):
+        return [_number(value) for value in cell]
+    return [_number(cell) if isinstance(cell, float) else str(cell)]
 
 
 def _number(value: float) -> str:

@@ -2,59 +2,97 @@
 
 from __future__ import annotations
 
-from bench.board.summary import MASKED_SHARE, ModelSummary
+from collections.abc import Iterator
+
+from bench.board.numbers import ModelSummary
+from bench.board.seeds import seed_number
+from bench.board.table import Row
+from bench.board.text import NORMS
+from bench.entries.registry import registry_dir
 from bench.entries.rules import Rules
+from bench.stats.intervals import FEW, is_few
+from bench.submissions.verify.records import records_of, standing
+from bench.submissions.verify.signatures import SIGNERS, signer
+
+MASKED_SHARE = 0.01
+"""Share of samples from which a sign of masking is flagged."""
 
 MEANINGS = {
-    "PGD>BB": (
+    "PGD>minimal": (
         f"in at least {MASKED_SHARE:.0%} of the clean-correct samples PGD fools the model within "
-        "its budget while the minimal norm that Brendel-Bethge found lies above that budget: "
-        "Brendel-Bethge did not find the minimum, so its norms are too large."
+        "its budget of this norm while the norm that the minimal attack found lies above that "
+        "budget: it did not find the minimum, so its norms are too large."
     ),
     "zero-grad": (
         f"the loss gradient is exactly zero for at least {MASKED_SHARE:.0%} of the attacked "
         "samples: gradient attacks are blind there, which looks like robustness and is not."
     ),
-    "BB<gate": "Brendel-Bethge fools too few samples; what is left over is not a fair sample.",
-    "non-finite": "logits or perturbations were NaN or infinite for some samples (left out).",
+    "minimal<gate": (
+        "a minimal attack fools too few samples; what is left over is not a fair sample."
+    ),
+    "broken": (
+        "under so many attacks and samples logits or perturbations were not finite, or the attack "
+        "could not take its steps; these are in no mean and count as not fooled."
+    ),
+    "few": f"fewer than {FEW} kept samples: intervals are too narrow, and of one there is none.",
+    "seed left out": "a result of another training seed does not count, for the reason given.",
     "uncommitted": "measured with a working copy that differed from its commit.",
 }
 """Flag -> what it says."""
 
 
-def flags(model: ModelSummary, rules: Rules) -> list[str]:
+def flags(row: Row, rules: Rules) -> list[str]:
     """Return the flags of one model, each with its number, in the order of MEANINGS."""
-    attacks = model.attacks
-    found = []
-    masked = max((a.stronger_pgd for a in attacks.values() if a.stronger_pgd >= 0), default=0.0)
-    if masked >= MASKED_SHARE:
-        found.append(f"PGD>BB {masked:.1%}")
-    blind = max((a.zero_grad for a in attacks.values() if a.zero_grad >= 0), default=0.0)
+    model = row.model
+    return [*_masked(model, rules), *_weak(model, rules), *_broken(model, rules), *_made(row)]
+
+
+def _masked(model: ModelSummary, rules: Rules) -> Iterator[str]:
+    for name, found in model.attacks.items():
+        if found.stronger_pgd >= MASKED_SHARE:
+            yield f"PGD>minimal {NORMS[rules.attacks[name].norm]} {found.stronger_pgd:.1%}"
+    blind = max((a.zero_grad for a in model.attacks.values() if a.zero_grad >= 0), default=0.0)
     if blind >= MASKED_SHARE:
-        found.append(f"zero-grad {blind:.1%}")
-    weak = [
-        a.success.mean
-        for name, a in attacks.items()
-        if rules.attacks[name].minimal
-        and a.correct
-        and a.success.mean < rules.gates.min_minimal_success
-    ]
-    if weak:
-        found.append(f"BB<gate {min(weak):.1%}")
-    broken = sum(a.nonfinite for a in attacks.values())
+        yield f"zero-grad {blind:.1%}"
+
+
+def _weak(model: ModelSummary, rules: Rules) -> Iterator[str]:
+    gate = rules.gates.min_minimal_success
+    for name, spec in rules.attacks.items():
+        found = model.attacks[name]
+        if spec.minimal and gate is not None and found.correct and found.success.mean < gate:
+            yield f"minimal<gate {NORMS[spec.norm]} {found.success.mean:.1%}"
+
+
+def _broken(model: ModelSummary, rules: Rules) -> Iterator[str]:
+    broken = sum(found.broken for found in model.attacks.values())
     if broken:
-        found.append(f"non-finite {broken}")
-    git = model.submission.metadata.get("git")
-    if isinstance(git, dict) and git.get("dirty"):
-        found.append("uncommitted")
-    return found
+        yield f"broken {broken}"
+    kept = model.attacks[rules.primary].kept
+    if is_few(kept):
+        yield f"few: {kept} kept"
+
+
+def _made(row: Row) -> Iterator[str]:
+    for seed, why in row.seeds.left_out.items():
+        if seed != seed_number(row.model):  # whose reasons stand in its row
+            yield f"seed left out: {seed} ({why})"
+    if row.model.submission.metadata.git.dirty:
+        yield "uncommitted"
 
 
 def verified(model: ModelSummary) -> str:
-    """Return verdict, "k of n" and who for the latest verification of this very file, or ""."""
-    records = model.submission.records
-    if not records:
+    """Return verdict, "k of n" and who for the verification of this very file that counts, or "".
+
+    A contradicted one counts whatever its date. Without a maintainer's signature a record says
+    what the authors found.
+    """
+    record = standing(records_of(model.submission.path))
+    if record is None:
         return ""
-    last = max(records, key=lambda record: str(record.get("when", "")))
-    mark = "reproduced" if last.get("verdict") == "reproduced" else "NOT reproduced:"
-    return f"{mark} {last.get('reproduced')} of {last.get('rows')} by {str(last.get('who'))[:30]}"
+    who = signer(record, registry_dir() / SIGNERS)
+    by = f"by maintainer {who[:30]}" if who else "by the authors"
+    if record.verdict == "reproduced":
+        return f"reproduced {record.reproduced} of {record.rows} {by}"
+    others = f" and {len(record.others)} other differences" if record.others else ""
+    return f"NOT reproduced: {record.reproduced} of {record.rows} rows{others} {by}"

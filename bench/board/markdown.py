@@ -2,34 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Callable, Mapping, Sequence
 
-from tabulate import tabulate
-
-from bench.board.build import Board, Row, Table
-from bench.board.flags import MEANINGS, flags, verified
-from bench.board.groups import groups
-from bench.board.text import NONE, count, interval, markdown, number, percent, ranks, significant
+from bench.board import cells, notes
+from bench.board.flags import MEANINGS
+from bench.board.notes import CAUTION, READING
+from bench.board.table import Board, Row, Table
+from bench.board.tabular import tabular
+from bench.board.text import NORMS, markdown
 from bench.grid import white_noise
 
 INDEX_TITLE = "# Leaderboard"
 BACK_LINK = "[All data sets](README.md)"
-
-CAUTION = (
-    '**A lower RFC is not "more robust":** it says at which frequencies the smallest perturbation '
-    "of a model lies, not how large it is."
+WORDS = (
+    *("Model", "Input", "Family", "Type", "Flags", "Verified", "Why", "Tie", "Tie, recipe"),
+    *("RFC of each seed", "Left out", "Contrast", "Not shown because"),
 )
-
-READING = """\
-RFC (radial frequency centroid, in units of the Nyquist frequency) is the energy-weighted mean
-frequency of the minimal L2 perturbation; HFE is the share of its energy above half of Nyquist; HFX
-places RFC between the images' own (0) and white noise (1). These are means over the kept samples
-(classified correctly, then fooled); success and median norm are over the correct ones. Brackets are
-95 % intervals over samples. The rank is an interval: models that are significantly better or worse
-in pairs on the samples that both keep bound it. Models of one tie group are not separable from the
-group's first. Lower RFC ranks first. Input states the data set's native resolution in pixels
-and what an image passes before the model sees it (none: it is used as stored)."""
+"""Columns of words, set to the left."""
 
 
 def page(dataset: str, tables: Sequence[Table], figures: dict[str, list[tuple[str, str]]]) -> str:
@@ -37,7 +26,7 @@ def page(dataset: str, tables: Sequence[Table], figures: dict[str, list[tuple[st
 
     Args:
         dataset: its title.
-        tables: its tables (one for each protocol and input size).
+        tables: its tables (one for each protocol and input size), those that rank first.
         figures: table slug -> (file, caption) in order.
     """
     parts = [f"# {markdown(dataset)}", CAUTION, READING]
@@ -63,141 +52,77 @@ def heading(table: Table) -> str:
 
 
 def _table_parts(table: Table, figures: Sequence[tuple[str, str]]) -> list[str]:
-    rules = table.rules
     white = white_noise(*table.size)["rfc"]
-    about = (
-        f"Protocol {rules.protocol.name}, hash `{rules.hash[:16]}`, {len(rules.ids)} samples, "
-        f"primary attack {rules.primary}. White noise of this size has RFC {white:.4f}."
-    )
-    parts = [f"## {markdown(heading(table))}", about]
-    if table.ranked:
-        parts += [_render([_main(row, table) for row in table.ranked])]
+    parts = [f"## {markdown(heading(table))}", notes.about(table, white)]
+    shown = table.ranked if table.ranks else table.passing
+    if shown:
+        parts += [_rows(cells.ranked if table.ranks else cells.plain, shown, table)]
     else:
         parts += ["No result passes the gates yet."]
-    for by in ("family", "type"):
-        parts += [f"### By {'family' if by == 'family' else 'model type'}", _by(table, by)]
-    parts += ["### Every attack", _attack_note(table)]
-    parts += [_render([_attacks(row, table) for row in table.rows])]
-    parts += ["### RFC under every attack, with n kept samples"]
-    parts += [_render([_frequencies(row, table) for row in table.rows])]
-    if table.unranked:
-        parts += ["### Not ranked"]
-        parts += [_render([_unranked(row, table) for row in table.unranked])]
+    parts += [text] if (text := notes.told(table)) else []
+    parts += [*_seeds(table), *_contrasts(table), *_minimum(table)]
+    parts += ["### Models", _rows(cells.of_model, table.rows, table)]
+    parts += ["### Every attack", _attack_note(table), _rows(cells.of_attacks, table.rows, table)]
+    parts += ["### RFC under every attack, with n kept samples", notes.OWN]
+    parts += [_rows(cells.of_frequencies, table.rows, table)]
+    parts += ["### RFC on the samples that all models keep", notes.common(table)]
+    parts += [] if table.common.why else [_rows(cells.of_common, table.passing, table)]
+    behind = [row for row in table.rows if row not in shown]
+    if behind:
+        parts += ["### Not ranked" if table.ranks else "### Behind the protocol's gates"]
+        parts += [_rows(cells.unranked, behind, table)]
     for file, caption in figures:
         parts.append(f"![{caption}](figures/{file})\n\n*{caption}*")
     return parts
 
 
-def _render(rows: Sequence[dict[str, str]]) -> str:
-    keys = list(rows[0]) if rows else []
-    words = ("Model", "Input", "Family", "Type", "Flags", "Verified", "Why", "Tie")
-    align = ["left" if key in words else "right" for key in keys]
-    return tabulate(rows, headers="keys", tablefmt="github", disable_numparse=True, colalign=align)
+def _seeds(table: Table) -> list[str]:
+    rows = [r for r in table.rows if len(r.seeds.counted) > 1 or len(r.seeds.left_out) > 1]
+    return ["### Training seeds", notes.SEEDS, _rows(cells.of_seed, rows, table)] if rows else []
 
 
-def model_link(row: Row) -> str:
-    """Return the model's name, linked to its entry."""
-    name = row.model.name
-    base = name.split("@")[0]
-    dataset = row.model.submission.rules.dataset.name
-    return f"[{markdown(name)}](../registry/models/{dataset}/{base}.toml)"
+def _contrasts(table: Table) -> list[str]:
+    if not table.contrasts:
+        return []
+    text = _render([cells.of_contrast(found) for found in table.contrasts])
+    return ["### Contrasts between recipes", notes.contrasts(table), text]
 
 
-def input_text(row: Row) -> str:
-    """Return "native 28; none": the data set's resolution and the evaluation transform."""
-    submission = row.model.submission
-    return f"native {submission.rules.dataset.native_size}; {submission.transform or NONE}"
+def _minimum(table: Table) -> list[str]:
+    """How near the minimal attacks come to the minimum: by witnesses, or beside the board's own."""
+    tested = [r for r in table.rows if any(a.optimality for a in r.model.attacks.values())]
+    parts = []
+    if tested:
+        parts += ["### How near to the minimum", notes.witnesses(table)]
+        parts += [_rows(cells.of_witnesses, tested, table)]
+    beside = [row for row in table.rows if row.excess]
+    if beside:
+        parts += ["### Excess over the minimum", notes.EXCESS]
+        parts += [_rows(cells.of_excess, beside, table)]
+    return parts
 
 
-def _main(row: Row, table: Table) -> dict[str, str]:
-    rules, model = table.rules, row.model
-    primary = model.attacks[rules.primary]
-    meta = model.submission.metadata
-    return {
-        "Rank": ranks(row.rank),
-        "Tie": row.group,
-        "Model": model_link(row),
-        "Family": markdown(meta.get("family", NONE)),
-        "Input": input_text(row),
-        "Params": count(meta.get("n_params")),
-        f"Clean acc. % (n = {len(rules.ids)})": percent(model.clean),
-        "RFC": interval(primary.rfc),
-        "HFE": interval(primary.hfe),
-        "HFX": interval(primary.hfx),
-        "n kept / correct": f"{primary.kept} / {primary.correct}",
-        "Success %": percent(primary.success),
-        f"Median {_norm(rules.attacks[rules.primary].norm)}": significant(primary.norm.mean),
-        "Verified": markdown(verified(model)) or NONE,
-        "Flags": ", ".join(markdown(f) for f in flags(model, rules)) or NONE,
-    }
+def _rows(
+    made: Callable[[Row, Table], Mapping[str, str]], rows: Sequence[Row], table: Table
+) -> str:
+    return _render([made(row, table) for row in rows])
 
 
-def _by(table: Table, by: Literal["family", "type"]) -> str:
-    rows = [
-        {
-            "Family" if by == "family" else "Type": markdown(group.name),
-            "n models": str(group.models),
-            "RFC": interval(group.rfc),
-            "HFX": interval(group.hfx),
-            "Clean acc. %": percent(group.clean),
-            "n untrained": str(group.controls),
-            "RFC untrained": interval(group.control_rfc),
-        }
-        for group in groups(table, by)
-    ]
-    note = "Means over ranked models; brackets are 95 % t intervals over models (none for one)."
-    return note + "\n\n" + _render(rows) if rows else "No ranked model."
+def _render(rows: Sequence[Mapping[str, str]]) -> str:
+    return tabular(rows, "github", left=WORDS)
 
 
 def _attack_note(table: Table) -> str:
-    rules = table.rules
     texts = []
-    for name, spec in rules.attacks.items():
-        budget = "minimal" if spec.minimal else f"budget {spec.epsilon:.4g}"
-        scale = " per input value" if spec.epsilon_scale == "mean" else ""
-        texts.append(f"{name}: {_norm(spec.norm)}, {budget}{scale}")
+    for name, spec in table.rules.attacks.items():
+        said = spec.describe()
+        budget = "minimal" if spec.minimal else f"budget {said['budget']:.4g}"
+        scale = " per input value" if said.get("budget_scale") == "mean" else ""
+        texts.append(f"{name}: {NORMS[spec.norm]}, {budget}{scale}")
     return (
         "Success over the n clean-correct samples / median norm over them, an unfooled sample "
         "counting as infinite (norms are sums over the whole image). " + "; ".join(texts) + "."
     )
-
-
-def _attacks(row: Row, table: Table) -> dict[str, str]:
-    found = {
-        "Model": model_link(row),
-        "n": str(row.model.attacks[table.rules.primary].correct),
-    }
-    for name in table.rules.attacks:
-        attack = row.model.attacks[name]
-        share = number(100 * attack.success.mean, 1)
-        found[name] = f"{share} % / {significant(attack.norm.mean)}"
-    return found
-
-
-def _frequencies(row: Row, table: Table) -> dict[str, str]:
-    found = {"Model": model_link(row)}
-    for name in table.rules.attacks:
-        attack = row.model.attacks[name]
-        found[name] = f"{interval(attack.rfc)} ({attack.kept})"
-    return found
-
-
-def _unranked(row: Row, table: Table) -> dict[str, str]:
-    primary = row.model.attacks[table.rules.primary]
-    return {
-        "Model": model_link(row),
-        "Why": "; ".join(markdown(reason) for reason in row.model.reasons),
-        "Input": input_text(row),
-        f"Clean acc. % (n = {len(table.rules.ids)})": percent(row.model.clean),
-        "RFC": interval(primary.rfc),
-        "HFX": interval(primary.hfx),
-        "n kept / correct": f"{primary.kept} / {primary.correct}",
-        "Flags": ", ".join(markdown(f) for f in flags(row.model, table.rules)) or NONE,
-    }
-
-
-def _norm(name: str) -> str:
-    return {"l1": "L1", "l2": "L2", "linf": "Linf"}[name]
 
 
 def _flag_list() -> str:
@@ -211,17 +136,17 @@ def index(board: Board) -> str:
     parts[-1] += "file, it needs no network). All numbers: [leaderboard.csv](leaderboard.csv)."
     rows = []
     for table in board.tables:
-        best = [row for row in table.ranked if row.group == "a"]
+        best = [markdown(row.name) for row in table.ranked if row.group == "a"]
+        more = f" and {len(best) - 6} more" if len(best) > 6 else ""
         entry = table.rules.dataset
         rows.append(
             {
                 "Data set": f"[{markdown(entry.title)}]({entry.name}.md)",
                 "Protocol": markdown(heading(table)),
                 "Hash": f"`{table.rules.hash[:16]}`",
-                "Ranked": str(len(table.ranked)),
+                "Ranked": str(len(table.ranked)) if table.ranks else "its protocol does not rank",
                 "Not ranked": str(len(table.unranked)),
-                "Tie group a (lowest RFC)": ", ".join(markdown(r.model.name) for r in best[:6])
-                + (f" and {len(best) - 6} more" if len(best) > 6 else ""),
+                "Tie group a of checkpoints (lowest RFC)": ", ".join(best[:6]) + more,
             }
         )
     parts += [_render(rows) if rows else "No submissions yet."]

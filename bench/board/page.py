@@ -11,14 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from bench.board.build import Board, Row, Table
-from bench.board.figures.make import Shown
-from bench.board.figures.rows import is_linear
+from bench.board import notes
+from bench.board.cells import input_text, seeds_text
 from bench.board.flags import MEANINGS, flags, verified
-from bench.board.markdown import heading, input_text, slug
-from bench.board.spectra import Profile, rings
-from bench.grid import white_noise
-from bench.stats.intervals import Interval
+from bench.board.markdown import heading, slug
+from bench.board.shown import Shown, is_linear
+from bench.board.spectra import rings
+from bench.board.table import Board, Contrasted, Row, Table
+from bench.figures.profiles import Profile
+from bench.grid import above_white, white_noise
+from bench.stats.intervals import NOTHING, Interval
 
 MAPS_DECADES = 2.0
 """Mean spectra are stored as bytes over this many decades below and above white noise."""
@@ -69,8 +71,16 @@ def _table(table: Table, shown: Shown | None, figures: Sequence[str]) -> dict[st
         "hash": rules.hash,
         "samples": len(rules.ids),
         "primary": rules.primary,
+        "ranks": table.ranks,
+        "told": notes.told(table),
+        "contrasts": [_contrast(found) for found in table.contrasts],
+        "common": dict(table.common.ids),
         "attacks": {
-            name: {"norm": spec.norm, "minimal": spec.minimal, "epsilon": spec.epsilon}
+            name: {
+                "norm": spec.norm,
+                "minimal": spec.minimal,
+                "epsilon": spec.describe().get("budget"),
+            }
             for name, spec in rules.attacks.items()
         },
         "white": _round(white_noise(*table.size)["rfc"]),
@@ -84,38 +94,61 @@ def _table(table: Table, shown: Shown | None, figures: Sequence[str]) -> dict[st
 def _model(row: Row, table: Table, shown: Shown | None) -> dict[str, Any]:
     model, rules = row.model, table.rules
     meta = model.submission.metadata
-    params = meta.get("n_params")
     return {
-        "name": model.name,
-        "family": str(meta.get("family", "?")),
-        "type": str(meta.get("type", "?")),
+        "name": row.name,
+        "family": meta.family,
+        "type": meta.type,
         "linear": is_linear(row),
         "control": model.control,
-        "params": params if isinstance(params, int) else None,
+        "params": meta.n_params,
         "input": input_text(row),
         "clean": _interval(model.clean),
         "rank": list(row.rank) if row.rank else None,
         "group": row.group,
+        "recipe": list(row.recipe_rank) if row.recipe_rank else None,
+        "recipeGroup": row.recipe_group,
+        "seeds": _seeds(row),
         "reasons": list(model.reasons),
-        "flags": flags(model, rules),
+        "flags": flags(row, rules),
         "verified": verified(model),
         "links": _links(row),
-        "attacks": {name: _attack(row, name) for name in rules.attacks},
+        "attacks": {name: _attack(row, table, name) for name in rules.attacks},
         "profiles": _profiles(shown.profiles.get(model.name, {})) if shown else {},
         "map": _map(shown, model.name, rules.primary) if shown else None,
     }
 
 
-def _attack(row: Row, name: str) -> dict[str, Any]:
+def _contrast(found: Contrasted) -> dict[str, Any]:
+    return {"name": found.name, "rfc": _interval(found.interval), "n": found.ids, "why": found.why}
+
+
+def _seeds(row: Row) -> dict[str, Any]:
+    seeds = row.seeds
+    return {
+        "n": len(seeds.counted),
+        "text": seeds_text(seeds),
+        "rfc": _interval(seeds.mean),
+        "sd": _round(seeds.sd),
+        "survives": _round(row.seed_sd),
+    }
+
+
+def _attack(row: Row, table: Table, name: str) -> dict[str, Any]:
     found = row.model.attacks[name]
+    tested, beside = found.optimality, row.excess.get(name)
+    shared = table.common.rfc.get(name, {}).get(row.name, NOTHING)
     return {
         "correct": found.correct,
         "kept": found.kept,
         "success": _interval(found.success),
         "norm": _interval(found.norm),
         "rfc": _interval(found.rfc),
+        "common": _interval(shared),
         "hfe": _interval(found.hfe),
         "hfx": _interval(found.hfx),
+        # against the witnesses, or another protocol's attack against the minimum
+        "long": _interval(tested.longer if tested else beside.longer if beside else NOTHING),
+        "longOf": tested.n if tested else beside.n if beside else 0,
     }
 
 
@@ -132,9 +165,9 @@ def _map(shown: Shown, model: str, attack: str) -> dict[str, Any] | None:
     if side is None or attack not in side.maps:
         return None
     values, n = side.maps[attack]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = np.log10(values * (values.size - 1))
-    scaled = np.nan_to_num((ratio / MAPS_DECADES + 1) * 127.5, nan=0, posinf=255, neginf=0)
+    scaled = np.nan_to_num(
+        (above_white(values) / MAPS_DECADES + 1) * 127.5, nan=0, posinf=255, neginf=0
+    )
     raw = np.rint(np.clip(scaled, 0, 255)).astype(np.uint8).tobytes()
     return {"shape": list(values.shape), "n": n, "bytes": base64.b64encode(raw).decode()}
 
@@ -147,15 +180,13 @@ def _links(row: Row) -> dict[str, str]:
         "entry": f"../registry/models/{dataset}/{name.split('@')[0]}.toml",
         "data": f"../submissions/{protocol}/{dataset}/{name}.parquet",
     }
-    entry = submission.metadata.get("entry")
-    credit = entry.get("credits") if isinstance(entry, dict) else None
-    weights = submission.metadata.get("weights")
-    for label, source, key in (
-        ("paper", credit, "link"),
-        ("code", credit, "code"),
-        ("weights", weights, "url"),
+    stated = submission.metadata.entry.get("credits")
+    credit = stated if isinstance(stated, dict) else {}
+    for label, url in (
+        ("paper", credit.get("link")),
+        ("code", credit.get("code")),
+        ("weights", submission.metadata.weights.url),
     ):
-        url = source.get(key) if isinstance(source, dict) else None
         if isinstance(url, str) and url.startswith("https://") and url.isprintable():
             found[label] = url
     return found

@@ -1,8 +1,7 @@
-"""What figures and page show of the spectra: profiles with bands, mean maps, example images."""
+"""Radial profiles of a submission and of the clean images, with their bands."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -10,14 +9,17 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from bench.board.build import Table
+from bench.board.table import Table
+from bench.data.formats import embedded
 from bench.entries import registry
-from bench.grid import BINS, frequency_grid
+from bench.entries.ids import places
+from bench.figures.profiles import Profile
+from bench.grid import BINS, frequency_grid, power_without_dc
+from bench.results.columns import read_columns
+from bench.results.extras import Extras, read_extras
 from bench.results.read import Submission
+from bench.results.schema import BROKEN
 from bench.stats.bootstrap import Floats, percentile_interval, resample_counts, resampled_means
 
 Array = npt.NDArray[Any]
@@ -52,50 +54,44 @@ def rings(height: int, width: int) -> Rings:
         return Rings(place, total / count, count / count.sum())
 
 
-@dataclass(frozen=True)
-class Profile:
-    """Mean energy per frequency on each ring, white noise being 1, with 95 % bands.
-
-    Attributes:
-        mean, low, high: (R,).
-        n: kept samples.
-    """
-
-    mean: Floats
-    low: Floats
-    high: Floats
-    n: int
-
-
 def profiles(submission: Submission, attacks: Sequence[str]) -> dict[str, Profile]:
     """Return the radial profile of a submission under some attacks, where it exists."""
-    file = pq.ParquetFile(submission.path, memory_map=True)
-    table = file.read(columns=["attack", "sample_id", "success", "radial_energy"])
-    valid = pc.and_(pc.fill_null(table["success"], False), table["radial_energy"].is_valid())
-    table = table.filter(valid)
-    names = table["attack"].cast(pa.string()).to_numpy()
-    energy = table["radial_energy"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
-    values = energy.astype(np.float64).reshape(-1, BINS)
-    sample = table["sample_id"].to_numpy()
+    names = ["attack", "sample_id", "success", "status", "radial_energy"]
+    rows = read_columns(submission.path, names)
+    kept = rows["success"] & ~rows.null("radial_energy") & ~np.isin(rows["status"], BROKEN)
+    energy = rows["radial_energy"]
     found = {}
     for attack in attacks:
-        chosen = names == attack
+        chosen = kept & (rows["attack"] == attack)
         if chosen.any():
-            found[attack] = _profile(submission, values[chosen], sample[chosen])
+            found[attack] = _profile(submission, energy[chosen], rows["sample_id"][chosen])
+    side = submission.path.with_name(f"{submission.name}.extras.parquet")
+    means = read_extras(side).energy if set(attacks) - found.keys() else {}
+    for attack in attacks:
+        if attack not in found and attack in means and means[attack][1]:
+            found[attack] = _mean_profile(submission, *means[attack])
     return found
+
+
+def _mean_profile(submission: Submission, energy: Array, n: int) -> Profile:
+    """A profile of which only the mean is known: without a band."""
+    mean = relative_to_white(energy[None], rings(*submission.input_shape[1:]))[0]
+    nothing = np.full_like(mean, np.nan)
+    return Profile(mean, nothing, nothing, n)
 
 
 def _profile(submission: Submission, energy: Floats, sample: Array) -> Profile:
     ring = rings(*submission.input_shape[1:])
-    ids = np.asarray(submission.rules.ids)
+    ids = submission.rules.ids
     relative = relative_to_white(energy, ring)
-    order = np.argsort(ids)
-    where = order[np.searchsorted(ids, sample, sorter=order).clip(max=len(ids) - 1)]
+    where, _ = places(ids, sample)
     values, kept = np.zeros((relative.shape[1], len(ids))), np.zeros(len(ids), dtype=bool)
     values[:, where], kept[where] = relative.T, True
     counts = resample_counts(len(ids), submission.rules.protocol.seed)
     mean, resampled = resampled_means(values, kept, counts)
     low, high = percentile_interval(resampled)
+    if kept.sum() < 2:  # one sample has no interval
+        low, high = np.full_like(low, np.nan), np.full_like(high, np.nan)
     return Profile(mean, low, high, int(kept.sum()))
 
 
@@ -104,47 +100,6 @@ def relative_to_white(energy: Floats, ring: Rings) -> Floats:
     belongs = ring.place[:, None] == np.arange(len(ring.share))
     result: Floats = energy @ belongs.astype(np.float64) / ring.share
     return result
-
-
-# ---------------------------------------------------------------- side files
-
-
-@dataclass(frozen=True)
-class Example:
-    """A sample image (C, H, W) in [0, 1] with its perturbation."""
-
-    sample_id: int
-    image: Array
-    delta: Array
-
-
-@dataclass(frozen=True)
-class Extras:
-    """The side file of a submission: attack -> (mean map, n); attack -> examples."""
-
-    maps: Mapping[str, tuple[Array, int]]
-    examples: Mapping[str, tuple[Example, ...]]
-
-
-def extras(submission: Submission) -> Extras:
-    """Return mean spectra and examples; empty without a readable side file."""
-    path = submission.path.with_name(f"{submission.name}.extras.parquet")
-    maps: dict[str, tuple[Array, int]] = {}
-    examples: dict[str, list[Example]] = {}
-    if not path.exists():
-        return Extras({}, {})
-    try:
-        for row in pq.read_table(path).to_pylist():
-            values = np.asarray(row["values"], dtype=np.float64).reshape(row["shape"])
-            if row["kind"] == "spectrum":
-                maps[row["attack"]] = (values, int(row["n"]))
-            else:
-                delta = np.asarray(row["delta"], dtype=np.float64).reshape(row["shape"])
-                found = Example(int(row["sample_id"]), values, delta)
-                examples.setdefault(row["attack"], []).append(found)
-    except (pa.ArrowException, OSError, ValueError, TypeError, KeyError):
-        return Extras({}, {})
-    return Extras(maps, {name: tuple(found) for name, found in examples.items()})
 
 
 def clean_profile(table: Table, found: Mapping[str, Extras]) -> Profile | None:
@@ -163,8 +118,7 @@ def clean_profile(table: Table, found: Mapping[str, Extras]) -> Profile | None:
             return None
         images = np.stack([shown[i] for i in sorted(shown)])
     ring = rings(*table.size)
-    power = (np.abs(np.fft.fft2(images)) ** 2).sum(axis=1).reshape(len(images), -1)
-    power[:, 0] = 0
+    power = power_without_dc(images)
     share = power / power.sum(axis=1, keepdims=True)
     place = ring.place[frequency_grid(*table.size).bin]
     sums = np.bincount(place, weights=share.mean(axis=0), minlength=len(ring.share))
@@ -175,13 +129,7 @@ def clean_profile(table: Table, found: Mapping[str, Extras]) -> Profile | None:
 def _embedded(table: Table) -> Array | None:
     """The data set's embedded images (N, C, H, W), if it has them in this table's size."""
     entry = table.rules.dataset
-    path = registry.registry_dir() / (entry.embedded or "-")
-    if entry.embedded is None or not path.exists() or table.size != (entry.size, entry.size):
+    path = embedded.find(registry.registry_dir(), entry)
+    if path is None or entry.transform or table.size != (entry.size, entry.size):
         return None
-    if entry.transform:
-        return None
-    file = pq.read_table(path, columns=["pixels"])
-    shape = json.loads((file.schema.metadata or {}).get(b"shape", b"[]"))
-    pixels = np.frombuffer(b"".join(file["pixels"].to_pylist()), dtype=np.uint8)
-    images = pixels.reshape(len(file), *shape) / 255.0
-    return images[:, None] if len(shape) == 2 else np.moveaxis(images, -1, 1)
+    return embedded.read_file(path).fractions()

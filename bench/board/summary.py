@@ -1,96 +1,31 @@
-"""From samples to the numbers of one row of the board."""
+"""From samples to the numbers of one result."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
+from bench.board import gates
+from bench.board.numbers import WITH_INTERVAL, AttackSummary, ModelSummary, is_control
 from bench.entries.rules import Rules
 from bench.grid import white_noise
-from bench.results.read import Samples, Submission
+from bench.results.read import Submission
+from bench.results.samples import SHOWN, Samples
 from bench.stats.bootstrap import (
     Bools,
     Floats,
+    Halved,
     percentile_interval,
     resample_counts,
     resampled_means,
 )
 from bench.stats.intervals import Interval, excess, median_norm_interval, proportion_interval
+from bench.stats.optimality import Optimality, optimality
 
-MASKED_SHARE = 0.01
-"""Share of samples from which a sign of masking is flagged."""
-
-
-@dataclass(frozen=True)
-class AttackSummary:
-    """One attack on one model.
-
-    Attributes:
-        samples: rows that are there.
-        correct: clean-correct samples, all of them attacked.
-        kept: fooled samples with a spectrum, over which spectra are averaged.
-        success: share of the clean-correct that was fooled.
-        norm: median norm over the clean-correct in the attack's own norm, unfooled infinite.
-        rfc, hfe, hfx: means over the kept samples; hfx is a ratio of means.
-        image_rfc: mean RFC of the clean images over the kept samples.
-        zero_grad: share of attacked samples whose loss gradient is exactly zero.
-        nonfinite: samples on which the attack or the logits broke down.
-        stronger_pgd: share of the clean-correct that PGD in this norm fools within its budget
-            while this minimal attack's norm exceeds it; NaN if there is no such pair.
-    """
-
-    samples: int
-    correct: int
-    kept: int
-    success: Interval
-    norm: Interval
-    rfc: Interval
-    hfe: Interval
-    hfx: Interval
-    image_rfc: float
-    zero_grad: float
-    nonfinite: int
-    stronger_pgd: float = float("nan")
-
-
-@dataclass(frozen=True)
-class ModelSummary:
-    """One submission on the board.
-
-    Attributes:
-        submission: where it comes from.
-        clean: clean accuracy over the protocol's samples.
-        samples: number of samples of `clean`.
-        attacks: attack name -> summary.
-        reasons: why it is not ranked; empty if it is.
-        primary: (n,) float32 RFC under the primary attack, for comparing pairs.
-        primary_kept: (n,) bool.
-    """
-
-    submission: Submission
-    clean: Interval
-    samples: int
-    attacks: Mapping[str, AttackSummary]
-    reasons: tuple[str, ...]
-    primary: np.ndarray[tuple[int], np.dtype[np.float32]] = field(repr=False)
-    primary_kept: np.ndarray[tuple[int], np.dtype[np.bool_]] = field(repr=False)
-
-    @property
-    def name(self) -> str:
-        """`<model>[@random][@seedN]`."""
-        return self.submission.name
-
-    @property
-    def control(self) -> bool:
-        """Whether its weights are random."""
-        return bool(self.submission.metadata.get("control")) or "@random" in self.name
-
-    @property
-    def ranked(self) -> bool:
-        """Whether it passes every gate."""
-        return not self.reasons
+SURFACE = 1.001
+"""PGD's own rounding at the surface of its ball: norms up to so many budgets lie within it."""
 
 
 def summarise(
@@ -103,112 +38,126 @@ def summarise(
         samples: their rows.
         rules: what they were measured under.
     """
+    means = _means(submissions, samples, rules)
+    order = gates.witness_places(rules)
+    return [
+        _model(submission, rows, rules, found, order)
+        for submission, rows, found in zip(submissions, samples, means, strict=True)
+    ]
+
+
+def _means(
+    submissions: Sequence[Submission], samples: Sequence[Samples], rules: Rules
+) -> list[dict[str, dict[str, Interval]]]:
+    """Return attack -> quantity -> mean over the kept samples, for each submission."""
     counts = resample_counts(len(rules.ids), rules.protocol.seed).astype(np.float32)
     kept = np.stack([s.kept for s in samples])
-    names = ("rfc", "hfe", "image_rfc")
-    values = np.stack([np.stack([s.quantities[q] for s in samples]) for q in names])
-    means, resampled = resampled_means(values, kept, counts)
+    point, drawn = _resampled(samples, kept, counts)
     white = np.array([white_noise(*s.input_shape[1:])["rfc"] for s in submissions])[:, None]
-    bounds = {q: percentile_interval(resampled[i]) for i, q in enumerate(("rfc", "hfe"))}
-    point = {"rfc": means[0], "hfe": means[1], "hfx": excess(means[0], means[2], white)}
-    ratio = excess(resampled[0], resampled[2], white[..., None].astype(np.float32))
+    point["hfx"] = excess(point["rfc"], point["image_rfc"], white)
+    ratio = excess(drawn["rfc"], drawn["image_rfc"], white[..., None].astype(np.float32))
+    bounds = {q: percentile_interval(drawn[q]) for q in WITH_INTERVAL}
     bounds["hfx"] = percentile_interval(ratio)
+    several = kept.sum(axis=-1) > 1
 
     def interval(name: str, m: int, a: int) -> Interval:
-        low, high = bounds[name]
-        return Interval(float(point[name][m, a]), float(low[m, a]), float(high[m, a]))
+        alone = name not in bounds or not several[m, a]
+        low, high = (np.nan, np.nan) if alone else (float(b[m, a]) for b in bounds[name])
+        return Interval(float(point[name][m, a]), low, high)
 
-    result = []
-    for m, (submission, rows) in enumerate(zip(submissions, samples, strict=True)):
-        attacks = {
-            name: AttackSummary(
-                rfc=interval("rfc", m, a),
-                hfe=interval("hfe", m, a),
-                hfx=interval("hfx", m, a),
-                image_rfc=float(means[2][m, a]),
-                **_counts(rows, a),  # type: ignore[arg-type]
-                stronger_pgd=_stronger_pgd(rows, rules, name, submission),
-            )
-            for a, name in enumerate(rules.attacks)
+    return [
+        {
+            attack: {name: interval(name, m, a) for name in point}
+            for a, attack in enumerate(rules.attacks)
         }
-        result.append(_model(submission, rows, rules, attacks, kept[m]))
-    return result
+        for m in range(len(submissions))
+    ]
 
 
-def _counts(rows: Samples, attack: int) -> dict[str, int | float | Interval]:
-    correct, success = rows.clean_correct[attack], rows.success[attack]
-    graded = int(rows.graded[attack].sum())
-    return {
-        "samples": int(rows.present[attack].sum()),
-        "correct": int(correct.sum()),
-        "kept": int(rows.kept[attack].sum()),
-        "success": proportion_interval(int(success.sum()), int(correct.sum())),
-        "norm": median_norm_interval(rows.norm[attack], success, correct),
-        "zero_grad": float(rows.zero_grad[attack].sum() / graded) if graded else float("nan"),
-        "nonfinite": int(rows.nonfinite[attack].sum()),
-    }
+def _resampled(
+    samples: Sequence[Samples], kept: Bools, counts: Halved
+) -> tuple[dict[str, Floats | Halved], dict[str, Floats | Halved]]:
+    """Metric -> means (M, A) over the kept samples, and in every resample (M, A, B).
+
+    A file that does not have a metric under an attack has no mean of it.
+    """
+    values = np.stack([np.stack([s.quantities[q] for s in samples]) for q in SHOWN])
+    there = kept & ~np.isnan(values)
+    mask = kept if np.array_equal(there, np.broadcast_to(kept, there.shape)) else there
+    means, resampled = resampled_means(values, mask, counts)
+    return dict(zip(SHOWN, means, strict=True)), dict(zip(SHOWN, resampled, strict=True))
 
 
-def _stronger_pgd(rows: Samples, rules: Rules, attack: str, submission: Submission) -> float:
+def _attack(
+    rows: Samples, rules: Rules, name: str, means: dict[str, Interval], dims: int
+) -> AttackSummary:
+    a = list(rules.attacks).index(name)
+    correct, fooled = rows.clean_correct[a], rows.fooled[a]
+    graded = int(rows.graded[a].sum())
+    return AttackSummary(
+        samples=int(rows.present[a].sum()),
+        correct=int(correct.sum()),
+        kept=int(rows.kept[a].sum()),
+        success=proportion_interval(int(fooled.sum()), int(correct.sum())),
+        norm=median_norm_interval(rows.norm[a], fooled, correct),
+        means={name: mean for name, mean in means.items() if name != "hfx"},
+        hfx=means["hfx"],
+        zero_grad=float(rows.zero_grad[a].sum() / graded) if graded else float("nan"),
+        broken=int((rows.broken[a] & correct).sum()),
+        stronger_pgd=_stronger_pgd(rows, rules, name, dims),
+        optimality=_optimality(rows, rules, name),
+    )
+
+
+def _stronger_pgd(rows: Samples, rules: Rules, attack: str, dims: int) -> float:
     """Share of samples that a budget attack fools within what the minimal attack calls needed."""
     names, spec = list(rules.attacks), rules.attacks[attack]
-    rivals = [n for n, s in rules.attacks.items() if not s.minimal and s.norm == spec.norm]
-    if not spec.minimal or not rivals:
+    found = [n for n, s in rules.attacks.items() if not s.minimal and s.norm == spec.norm]
+    if not spec.minimal or not found:
         return float("nan")
-    a, b = names.index(attack), names.index(rivals[0])
-    budget = rules.attacks[rivals[0]].budget(int(np.prod(submission.input_shape)))
-    minimal = np.where(rows.success[a], rows.norm[a], np.inf)
-    correct = rows.clean_correct[a]
-    total = int(correct.sum())
-    # a thousandth: PGD's own rounding at the surface of its ball
-    beaten = correct & rows.success[b] & (minimal > float(budget or np.inf) * 1.001)
+    a, b = names.index(attack), names.index(found[0])
+    both = rows.present[a] & rows.present[b] & rows.clean_correct[a]
+    total = int(both.sum())
+    budget = rules.attacks[found[0]].budget(dims)
+    limit = SURFACE * float(np.inf if budget is None else budget)
+    beaten = both & rows.fooled[b] & (rows.distance[a] > limit)
     return float(beaten.sum() / total) if total else float("nan")
+
+
+def _optimality(rows: Samples, rules: Rules, attack: str) -> Optimality | None:
+    """Hold a minimal attack against the shortest that it and its witnesses found."""
+    a, chosen = list(rules.attacks).index(attack), gates.rivals(rules, attack)
+    if not rules.attacks[attack].minimal or not chosen:
+        return None
+    best = np.fmin.reduce([rows.witnesses[name] for name in chosen])
+    used = rows.clean_correct[a] & rows.present[a] & ~np.isnan(best)
+    if not used.any():
+        return None
+    return optimality(rows.distance[a], best, used, rules.protocol.seed)
 
 
 def _model(
     submission: Submission,
     rows: Samples,
     rules: Rules,
-    attacks: Mapping[str, AttackSummary],
-    kept: Bools,
+    means: dict[str, dict[str, Interval]],
+    order: npt.NDArray[np.int64],
 ) -> ModelSummary:
+    dims = int(np.prod(submission.input_shape))
+    attacks = {name: _attack(rows, rules, name, means[name], dims) for name in rules.attacks}
     primary = list(rules.attacks).index(rules.primary)
-    correct = rows.clean_correct[primary]
-    present = int(rows.present[primary].sum())
-    clean = proportion_interval(int(correct.sum()), present)
-    rfc: Floats = rows.quantities["rfc"][primary]
+    present, kept = int(rows.present[primary].sum()), rows.kept[primary]
+    clean = proportion_interval(int(rows.clean_correct[primary].sum()), present)
+    version = submission.metadata.schema_version
+    missing = gates.incomplete(submission.name, version, rules, attacks)
+    control = ("untrained control",) if is_control(submission) else ()
     return ModelSummary(
         submission=submission,
         clean=clean,
         samples=present,
         attacks=attacks,
-        reasons=_reasons(submission, rules, clean, attacks),
-        primary=np.where(kept[primary], rfc, 0).astype(np.float32),
-        primary_kept=kept[primary],
+        incomplete=missing,
+        reasons=(*control, *missing, *gates.failed(rows, rules, clean, attacks, order)),
+        primary=np.where(kept, rows.quantities["rfc"][primary], 0.0),
+        primary_kept=kept,
     )
-
-
-def _reasons(
-    submission: Submission, rules: Rules, clean: Interval, attacks: Mapping[str, AttackSummary]
-) -> tuple[str, ...]:
-    """Return why a result is not ranked (design contract, gates)."""
-    gates, chance = rules.gates, rules.dataset.chance
-    found = []
-    if submission.metadata.get("control") or "@random" in submission.name:
-        found.append("untrained control")
-    for name, attack in attacks.items():
-        if attack.samples < len(rules.ids):
-            found.append(f"{name}: {attack.samples} of {len(rules.ids)} samples present")
-    needed = gates.min_accuracy_over_chance * chance
-    if not clean.mean >= needed:
-        found.append(f"clean accuracy {clean.mean:.1%} is below {needed:.1%}, ")
-        found[-1] += f"{gates.min_accuracy_over_chance:g} x chance"
-    kept = attacks[gates.kept_attack].kept
-    if kept < gates.min_kept:
-        found.append(f"{gates.kept_attack}: {kept} samples kept, {gates.min_kept} needed")
-    for name, spec in rules.attacks.items():
-        success = attacks[name].success.mean
-        if spec.minimal and not success >= gates.min_minimal_success:
-            found.append(f"{name} fools {success:.1%} of the clean-correct, ")
-            found[-1] += f"{gates.min_minimal_success:.0%} needed"
-    return tuple(found)

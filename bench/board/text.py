@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 import re
 
-from bench.stats.intervals import Interval
+from bench.stats.intervals import Interval, is_few
 
 NONE = "\N{EN DASH}"
 """Shown where a number does not exist."""
+NORMS = {"l1": "L1", "l2": "L2", "linf": "Linf"}
+"""Norms for people."""
 
 
 def number(value: float, digits: int = 3) -> str:
@@ -29,6 +31,13 @@ def significant(value: float, digits: int = 3) -> str:
     return f"{value:.{decimals}f}"
 
 
+def median(found: Interval) -> str:
+    """Return "0.938 [0.912, 0.961]" with three significant digits; no interval where none is."""
+    if math.isnan(found.mean) or math.isnan(found.low):
+        return significant(found.mean)
+    return f"{significant(found.mean)} [{significant(found.low)}, {significant(found.high)}]"
+
+
 def interval(found: Interval, digits: int = 3) -> str:
     """Return "mean [low, high]", the mean alone if it has no interval."""
     if math.isnan(found.mean):
@@ -37,6 +46,18 @@ def interval(found: Interval, digits: int = 3) -> str:
         return number(found.mean, digits)
     low, high = number(found.low, digits), number(found.high, digits)
     return f"{number(found.mean, digits)} [{low}, {high}]"
+
+
+def over(found: Interval, n: int, digits: int = 3) -> str:
+    """Return "mean [low, high] (n)", with a star where n is so small that the interval is wrong."""
+    if n == 0:
+        return f"{NONE} (0)"
+    return f"{interval(found, digits)} ({counted(n)})"
+
+
+def counted(n: int) -> str:
+    """Return a number of samples, with a star if an interval over them is too narrow."""
+    return f"{n}\\*" if is_few(n) else str(n)
 
 
 def percent(found: Interval, digits: int = 1) -> str:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
-from bench.board.build import Board, Table
 from bench.board.csv_file import csv_text
-from bench.board.figures.make import CAPTIONS, Shown, figures, read
+from bench.board.drawn import CAPTIONS, figures
 from bench.board.markdown import BACK_LINK, INDEX_TITLE, index, page, slug
 from bench.board.page import page as html
+from bench.board.shown import Shown, read
+from bench.board.table import Board, Table
 from bench.errors import BenchError
 from bench.files import atomic
+from bench.results.read import Unusable
 
 SPECTRA_MODELS = 300
 """Models of a table whose spectra the page can plot; the best ranked ones."""
@@ -41,6 +45,7 @@ def render(board: Board, folder: Path, with_figures: bool = True) -> dict[str, b
             for kind, text in CAPTIONS.items()
             if f"{name}-{kind}.svg" in made
         ]
+    board = replace(board, unusable=(*board.unusable, *_without_spectra(board, shown)))
     by_dataset: dict[str, list[Table]] = {}
     for table in board.tables:
         by_dataset.setdefault(table.rules.dataset.name, []).append(table)
@@ -50,6 +55,15 @@ def render(board: Board, folder: Path, with_figures: bool = True) -> dict[str, b
     files["leaderboard.csv"] = csv_text(board).encode()
     files["index.html"] = html(board, shown, drawn).encode()
     return files
+
+
+def _without_spectra(board: Board, shown: Mapping[str, Shown]) -> Iterator[Unusable]:
+    for table in board.tables:
+        found = shown.get(slug(table))
+        for row in table.rows:
+            reason = None if found is None else found.broken.get(row.model.name)
+            if reason is not None:
+                yield Unusable(row.model.submission.path, reason)
 
 
 def existing(folder: Path) -> dict[str, bytes]:

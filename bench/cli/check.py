@@ -15,26 +15,36 @@ def check(
     paths: Annotated[
         list[Path] | None, typer.Argument(help="Files or folders; default: submissions/.")
     ] = None,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            "--against",
+            metavar="BASE",
+            help="Revision or checkout to compare with: every change is named, and new "
+            "verification records need a maintainer's signature.",
+        ),
+    ] = None,
 ) -> None:
     """Check submissions: files, columns, metadata, ids, numbers that must fit each other.
 
+    The registry's model entries are checked too, and no model may be there under two names.
     Nothing in a submission is run. Every problem is listed with file, row and what to do; exit
     code 2 if there are any.
     """
-    from bench.submissions.check.check import group
-    from bench.submissions.check.places import collect
-    from bench.submissions.check.sandbox import check_apart
+    from bench.submissions.check.everything import check_everything
 
-    places, problems = collect(paths or [Path("submissions")])
-    groups = group(places)
-    for found in check_apart(groups):
-        problems += found
-    for problem in problems:
+    found = check_everything(paths or [Path("submissions")], against)
+    for line in found.changes:
+        sys.stdout.write(f"{line}\n")
+    for problem in found.problems:
         sys.stdout.write(f"{problem}\n")
-    if problems:
-        files = len({problem.file for problem in problems})
+    if found.problems:
+        files = len({problem.file for problem in found.problems})
         raise BenchError(
-            f"expected submissions without problems, found {len(problems)} in {files} files; "
+            f"expected submissions without problems, found {len(found.problems)} in {files} files; "
             "each line above says what to do"
         )
-    sys.stdout.write(f"{len(groups)} submissions, {len(places)} files: no problems\n")
+    sys.stdout.write(
+        f"{found.submissions} submissions, {found.files} files: no problems\n"
+        f"{found.entries} entries: no problems\n"
+    )

@@ -22,17 +22,17 @@ def compare(
 ) -> None:
     """Compare two models: paired differences per attack and quantity, and the overlay plot.
 
-    A difference is first minus second on the samples that both keep, with its 95 % bootstrap
-    interval; `*` marks those that leave out 0.
+    A difference is first minus second on the samples that both keep, the primary attack first. All
+    intervals hold together in 95 % of cases; `*` marks what is told apart, all taken together.
     """
-    from tabulate import tabulate
-
     from bench.board.compare import compare as differences
     from bench.board.compare import open_pair, overlay, resolve
+    from bench.board.tabular import tabular
     from bench.board.text import interval, significant
-    from bench.figures.style import styled, svg
+    from bench.figures.style import svg
     from bench.files import atomic
     from bench.results.read import file_sha256
+    from bench.stats.stepdown import FEWEST_IDS
 
     folders = [results, submissions]
     a, b = open_pair(resolve(first, folders), resolve(second, folders))
@@ -49,11 +49,13 @@ def compare(
         for d in differences(a, b)
     ]
     sys.stdout.write(f"first:  {a.path}\nsecond: {b.path}\n\n")
-    sys.stdout.write(tabulate(rows, headers="keys", disable_numparse=True) + "\n")
+    sys.stdout.write(tabular(rows) + "\n")
+    sys.stdout.write(
+        f"\n{len(rows)} differences, read together: 95 % intervals that hold simultaneously, over "
+        f"images and for these weights (none below {FEWEST_IDS} samples); *: told apart\n"
+    )
     target = plot or results / f"compare-{a.name}-{b.name}.svg"
-    with styled():
-        digest = f"{file_sha256(a.path)}-{file_sha256(b.path)}"
-        content = svg(overlay(a, b), digest)
+    content = svg(overlay(a, b), f"{file_sha256(a.path)}-{file_sha256(b.path)}")
     with atomic(target) as temporary:
         temporary.write_bytes(content)
     sys.stdout.write(f"\nplot: {target}\n")

@@ -13,6 +13,7 @@ from bench.errors import BenchError
 if TYPE_CHECKING:
     from bench.entries.model import ModelEntry
     from bench.run.request import Request
+    from bench.run.run import Run
 
 Texts = list[str]
 
@@ -46,7 +47,10 @@ def evaluate(
             "test split.",
         ),
     ] = None,
-    protocol: Annotated[str, typer.Option(help="See `bench list protocols`.")] = "caro2024",
+    protocol: Annotated[
+        str | None,
+        typer.Option(help="See `bench list protocols`. Default: the one that ranks (minimal2026)."),
+    ] = None,
     data: Annotated[
         str | None,
         typer.Option(
@@ -78,6 +82,9 @@ def evaluate(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Time a few steps, print what it will cost, stop.")
     ] = False,
+    workers: Annotated[
+        int, typer.Option("--workers", help="Processes on this machine that share the work.")
+    ] = 1,
     offline: Annotated[bool, typer.Option("--offline", help="Never ask the network.")] = False,
 ) -> None:
     """Evaluate models: attack, measure the perturbations' spectra, write Parquet, show a table.
@@ -86,47 +93,49 @@ def evaluate(
 
         bench eval --model fashionmnist-local-conv-relu --limit 32
 
-        bench eval --model 'fashionmnist-*-relu' --attack bb-l2
+        bench eval --model 'fashionmnist-*-relu' --attack min-l2
 
         bench eval --model resnet50d --data-dir /data/imagenet/val
 
-    An interrupted run goes on where it was; a complete one is reused.
+    An interrupted run goes on where it was; a complete one is reused. The same command, given
+    again while it runs, here or on a machine that shares the folder, shares the work.
     """
-    entries = entry_names(model, dataset)
-    attacks = tuple(attack or ())
-    if "clean" in attacks and len(attacks) > 1:
-        raise BenchError("expected --attack clean alone, got other attacks with it; run it apart")
-    size = _batch_size(batch_size)
+    given = dict(locals())
     from bench.run.request import Request
 
+    asked = Request.of(
+        attacks=tuple(attack or ()),
+        batch_size=_batch_size(batch_size),
+        **{name: given[name] for name in SAME},
+    )
+    entries = entry_names(model, dataset)
     for place, entry in enumerate(entries):
         if len(entries) > 1:
             sys.stderr.write(f"[{place + 1}/{len(entries)}] {entry}\n")
+        if protocol is None:
+            _name_unfinished(Path(output), entry, asked.what.protocol)
         run = _cost if dry_run else _one
-        run(
-            Request(
-                model=entry,
-                dataset=dataset,
-                weights=weights,
-                trust=trust,
-                attacks=attacks,
-                protocol=protocol,
-                data=data,
-                data_dir=data_dir,
-                limit=limit,
-                batch_size=size,
-                device=device,
-                seed=seed,
-                output=Path(output) if "://" not in output else _local_only(output),
-                overwrite=overwrite,
-                save_perturbations=save_perturbations,
-                offline=offline,
-            )
-        )
+        run(asked.but(model=entry))
 
 
-def _local_only(output: str) -> Path:
-    raise BenchError(f"expected a local folder for --output, got {output!r}")
+def _name_unfinished(output: Path, model: str, protocol: str) -> None:
+    """Say that a run of another protocol, once the default, waits to be gone on with."""
+    from bench.entries import registry
+
+    for root in (output, output / "partial"):
+        for former in registry.RANKING:
+            for blocks in () if former == protocol else root.glob(f"{former}/*/{model}.blocks"):
+                sys.stderr.write(
+                    f"note: an unfinished run of {former} is in {blocks}; add --protocol {former} "
+                    f"to go on with it (the default is {protocol} now)\n"
+                )
+
+
+SAME = (
+    *("dataset", "weights", "trust", "protocol", "data", "data_dir", "limit", "device", "seed"),
+    *("output", "overwrite", "save_perturbations", "workers", "offline"),
+)
+"""Options that mean the same in a request."""
 
 
 def entry_names(patterns: Texts, dataset: str | None) -> list[str]:
@@ -154,7 +163,7 @@ def _batch_size(text: str) -> int | None:
 
 
 def _cost(request: Request) -> None:
-    if request.attacks == ("clean",):
+    if request.clean:
         raise BenchError("expected attacks of the protocol for --dry-run, got clean; leave one out")
     from bench.cli.summary import cost_table
     from bench.run.cost import cost_of
@@ -164,17 +173,33 @@ def _cost(request: Request) -> None:
 
 def _one(request: Request) -> None:
     from bench.cli.progress import Bars
-    from bench.cli.summary import summary
-    from bench.run.evaluate import evaluate_request
+    from bench.cli.summary import COLUMNS, clean_summary, summary
+    from bench.run.evaluate import evaluate_clean, evaluate_request
 
-    if request.attacks == ("clean",):
-        from bench.cli.summary import clean_summary
-        from bench.run.clean import evaluate_clean
-
-        with Bars() as bars:
-            found = evaluate_clean(request, bars)
-        sys.stdout.write(clean_summary(found))
-        return
     with Bars() as bars:
-        plan, rows = evaluate_request(request, bars)
-    sys.stdout.write(summary(plan, rows))
+        if request.clean:
+            found = evaluate_clean(request, bars)
+        else:
+            run, rows = evaluate_request(request, bars, COLUMNS, opened=_warn_of_what_lacks)
+    sys.stdout.write(clean_summary(found) if request.clean else summary(run, rows))
+
+
+def _warn_of_what_lacks(run: Run) -> None:
+    """Say before a whole measurement what will keep it from being submitted."""
+    import warnings
+
+    from bench.entries import registry
+    from bench.errors import BenchWarning
+    from bench.submissions.check.entries import lacks
+
+    if run.partial_reasons:
+        return
+    entry = run.opened.entry
+    reasons = [f"{text}; {remedy}" for text, remedy in lacks(entry)]
+    # the kernel-size series follows from the registry's nets and needs no entry of its own
+    if entry.name not in registry.model_names() and entry.source != "net":
+        reasons.insert(0, "expected its entry in registry/models, found none; add it there")
+    if reasons:
+        text = f"{entry.name} can't be submitted as it is: {reasons[0]}"
+        more = f" (and {len(reasons) - 1} more, see `bench check`)" if len(reasons) > 1 else ""
+        warnings.warn(text + more, BenchWarning, stacklevel=2)

@@ -34,9 +34,15 @@ def leaderboard(
     # the board has threads of its own; BLAS threads beside them wait for each other
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from bench.board.build import build
-    from bench.board.write import render, stale, write
+    from bench.board.write import existing, render, stale, write
 
     board = build(submissions)
+    if not board.tables and (existing(output) or not board.unusable):
+        raise BenchError(
+            f"expected submissions that can be shown in {submissions}, found none "
+            f"({len(board.unusable)} files can't be); name the folder with --submissions, the "
+            f"board in {output} stays as it is"
+        )
     files = render(board, output, figures)
     if check:
         found = stale(files, output)

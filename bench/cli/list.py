@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import sys
+import warnings
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from bench.errors import unknown_name
+from bench.errors import BenchError, BenchWarning, unknown_name
 
 if TYPE_CHECKING:
     from bench.entries.model import ModelEntry
 
 Row = dict[str, Any]
+E = TypeVar("E")
 
 
 def list_entries(
@@ -34,10 +36,10 @@ def list_entries(
     if as_json:
         sys.stdout.write(json.dumps(rows, indent=1) + "\n")
         return
-    from tabulate import tabulate
+    from bench.board.tabular import tabular
 
     shown = [{key: _cell(value) for key, value in row.items()} for row in rows]
-    sys.stdout.write(tabulate(shown, headers="keys", disable_numparse=True) + "\n")
+    sys.stdout.write(tabular(shown) + "\n")
     sys.stdout.write(f"{len(rows)} {kind}\n")
 
 
@@ -49,12 +51,23 @@ def _cell(value: object) -> str:
     return str(value)
 
 
+def _readable(read: Callable[[str], E], name: str) -> E | None:
+    """Return an entry; None, with a warning that says why, for a file that is none."""
+    try:
+        return read(name)
+    except BenchError as error:
+        warnings.warn(f"{error} (left out of the list)", BenchWarning, stacklevel=2)
+        return None
+
+
 def _models() -> list[Row]:
     from bench.entries import registry
 
     rows = []
     for name in registry.model_names():
-        entry = registry.model(name)
+        entry = _readable(registry.model, name)
+        if entry is None:
+            continue
         rows.append(
             {
                 "model": name,
@@ -83,7 +96,9 @@ def _datasets() -> list[Row]:
 
     rows = []
     for name in registry.dataset_names():
-        entry = registry.dataset(name)
+        entry = _readable(registry.dataset, name)
+        if entry is None:
+            continue
         here = [key for key in ("embedded", "samples") if getattr(entry, key) is not None]
         rows.append(
             {
@@ -92,7 +107,7 @@ def _datasets() -> list[Row]:
                 "size": f"{entry.channels}x{entry.size}x{entry.size}",
                 "test_images": entry.test_count,
                 "offline": here,
-                "hub": entry.hub.id,
+                "hub": entry.hub.id if entry.hub else None,
                 "layouts": list(entry.layouts),
             }
         )
@@ -104,7 +119,9 @@ def _protocols() -> list[Row]:
 
     rows = []
     for name in registry.protocol_names():
-        entry = registry.protocol(name)
+        entry = _readable(registry.protocol, name)
+        if entry is None:
+            continue
         rows.append(
             {
                 "protocol": name,
@@ -123,19 +140,21 @@ def _attacks() -> list[Row]:
 
     rows = []
     for protocol in registry.protocol_names():
-        for name, spec in registry.protocol(protocol).attacks.items():
-            budget = "minimal" if spec.epsilon is None else f"{spec.epsilon:.4g}"
+        entry = _readable(registry.protocol, protocol)
+        for name, spec in entry.attacks.items() if entry is not None else ():
+            said = spec.describe()
+            budget = said.get("budget")
             rows.append(
                 {
                     "attack": name,
                     "protocol": protocol,
                     "algorithm": spec.algorithm,
                     "norm": spec.norm,
-                    "steps": spec.steps,
-                    "step": spec.learning_rate if spec.minimal else spec.step_size,
-                    "step_scale": None if spec.minimal else spec.step_scale,
-                    "budget": budget,
-                    "budget_scale": None if spec.minimal else spec.epsilon_scale,
+                    "steps": said.get("steps"),
+                    "step": said.get("step"),
+                    "step_scale": said.get("step_scale"),
+                    "budget": "minimal" if budget is None else f"{budget:.4g}",
+                    "budget_scale": said.get("budget_scale"),
                 }
             )
     return rows
@@ -145,7 +164,16 @@ def _metrics() -> list[Row]:
     from bench.metrics import METRICS
 
     return [
-        {"metric": m.name, "unit": m.unit, "direction": m.direction, "meaning": m.meaning}
+        {
+            "metric": m.name,
+            "unit": m.unit,
+            "range": m.range,
+            "direction": m.direction,
+            "missing": m.missing.value,
+            "since": m.since,
+            "definition": m.definition,
+            "meaning": m.meaning,
+        }
         for m in METRICS
     ]
 

@@ -21,7 +21,7 @@ from bench.cli.probe import app as probe
 from bench.cli.submit import submit
 from bench.cli.train import train
 from bench.cli.verify import verify
-from bench.errors import BenchError, BenchWarning
+from bench.errors import BenchError, BenchWarning, printable
 
 app = typer.Typer(
     name="bench",
@@ -77,7 +77,7 @@ def _warn_with(usual: Callable[..., None]) -> Callable[..., None]:
 
     def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
         if issubclass(category, BenchWarning):
-            sys.stderr.write(f"bench: warning: {' '.join(str(message).split())}\n")
+            sys.stderr.write(f"bench: warning: {printable(' '.join(str(message).split()))}\n")
         else:
             usual(message, category, *where, **more)
 
@@ -103,7 +103,7 @@ def _interrupted() -> int:
 
 
 def _complain(text: str) -> int:
-    line = " ".join(text.split())
+    line = printable(" ".join(text.split()))
     if line:
         sys.stderr.write(f"bench: error: {line}\n")
     return 2

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -47,9 +46,7 @@ def transfer(
         ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the sinusoids' phases and the noise.")] = 0,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of results.")] = Path(
-        "results"
-    ),
+    output: Annotated[str, typer.Option("--output", "-o", help="Folder of results.")] = "results",
 ) -> None:
     """Measure the frequency response of a model's evaluation transform: resizing and cropping.
 
@@ -64,19 +61,20 @@ def transfer(
         bench probe transfer --model 'vit_*' --input-size 640x480
     """
     from bench.cli.eval import entry_names
-    from bench.files import ensure_writable
     from bench.probes.run import plan_transfer, run_transfer, write
+    from bench.results.filesystem import files_at
 
+    files = files_at(output)
     size = _size(input_size)
     plans = [plan_transfer(name, dataset, size, seed) for name in entry_names(model, dataset)]
-    ensure_writable(output)
+    files.prepare()
     for place, plan in enumerate(plans):
         if len(plans) > 1:
             sys.stderr.write(f"[{place + 1}/{len(plans)}] {plan.entry.name}\n")
         found = run_transfer(plan)
-        files = write(found, output)
+        written = write(found, files)
         _show(found)
-        sys.stdout.write("".join(f"Written: {file}\n" for file in files))
+        sys.stdout.write("".join(f"Written: {place}\n" for place in written))
 
 
 def _size(text: str | None) -> tuple[int, int] | None:
@@ -110,9 +108,9 @@ def _show(found: Transfer) -> None:
             table.add_row(*line)
         Console().print(table)
     else:
-        from tabulate import tabulate
+        from bench.board.tabular import tabular
 
-        sys.stdout.write(tabulate(lines, headers=HEADER, disable_numparse=True) + "\n")
+        sys.stdout.write(tabular([dict(zip(HEADER, line, strict=True)) for line in lines]) + "\n")
     sys.stdout.write(_foot(found))
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import sys
 import time
 from types import TracebackType
+from typing import Self
 
 from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
@@ -21,26 +23,16 @@ LINE_EVERY = 10.0
 """Seconds between plain lines."""
 
 
-class Bars:
-    """Shows each attack's samples; fulfils bench.run.local.Progress."""
+class Screen:
+    """Bars on standard error while it is open; none where that is no terminal."""
 
-    def __init__(self, console: Console | None = None) -> None:
+    def __init__(self, *columns: ProgressColumn, console: Console | None = None) -> None:
         self._console = console or Console(stderr=True)
         self._progress = Progress(
-            TextColumn("{task.description:<10}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("samples"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            console=self._console,
-            disable=not self._console.is_terminal,
+            *columns, console=self._console, disable=not self._console.is_terminal
         )
-        self._tasks: dict[str, TaskID] = {}
-        self._lines: dict[str, _Line] = {}
 
-    def __enter__(self) -> Bars:
+    def __enter__(self) -> Self:
         self._progress.start()
         return self
 
@@ -51,6 +43,24 @@ class Bars:
         trace: TracebackType | None,
     ) -> None:
         self._progress.stop()
+
+
+class Bars(Screen):
+    """Shows each attack's samples; fulfils bench.run.local.Progress."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        super().__init__(
+            TextColumn("{task.description:<10}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("samples"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=console,
+        )
+        self._tasks: dict[str, TaskID] = {}
+        self._lines: dict[str, _Line] = {}
 
     def begin(self, attack: str, total: int, done: int) -> None:
         """Show a new attack."""

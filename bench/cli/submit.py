@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -20,7 +21,10 @@ def submit(
     dataset: Annotated[
         str | None, typer.Option("--dataset", "-d", help="Default: every data set with a result.")
     ] = None,
-    protocol: Annotated[str, typer.Option(help="See `bench list protocols`.")] = "caro2024",
+    protocol: Annotated[
+        str | None,
+        typer.Option(help="See `bench list protocols`. Default: the one that ranks (minimal2026)."),
+    ] = None,
     results: Annotated[Path, typer.Option(help="Folder that `bench eval` wrote to.")] = Path(
         "results"
     ),
@@ -30,9 +34,11 @@ def submit(
 
     Untrained controls are submitted as `<model>@random`. Prints what to commit.
     """
+    from bench.entries import registry
     from bench.submissions.submit import submit as submit_one
 
-    sources = [s for pattern in model for s in _sources(results, protocol, dataset, pattern)]
+    under = protocol or registry.default_protocol()
+    sources = [s for pattern in model for s in _sources(results, under, dataset, pattern)]
     written: list[Path] = []
     problems = []
     for source in dict.fromkeys(sources):
@@ -72,14 +78,15 @@ def _sources(results: Path, protocol: str, dataset: str | None, pattern: str) ->
 
 
 def _next_steps(written: list[Path]) -> str:
-    names = sorted({path.name.split(".")[0].split("@")[0] for path in written})
+    names = sorted({path.name.split(".parquet")[0].split("@")[0] for path in written})
+    names = list(dict.fromkeys(name.removesuffix(".extras") for name in names))
     title = f"Submit {names[0]}" + (f" and {len(names) - 1} more" if len(names) > 1 else "")
-    files = " ".join(f"'{path}'" for path in written)
+    files = [*(file for name in names for file in _of_entry(name)), *written]
     return f"""
-To submit, open a pull request with these files and the model's entry (registry/models/):
+To submit, open a pull request with exactly these files:
 
     git checkout -b submit-{names[0]}
-    git add {files} registry/models
+    git add {" ".join(_quoted(file) for file in dict.fromkeys(files))}
     git commit -m "{title}"
     git push -u origin HEAD
     gh pr create --title "{title}" --body ""
@@ -87,3 +94,27 @@ To submit, open a pull request with these files and the model's entry (registry/
 The pull request is checked by `bench check`; a maintainer runs `bench verify` and then
 `bench leaderboard`.
 """
+
+
+def _of_entry(name: str) -> list[Path]:
+    """Return the file of a model's entry and that of its weights, where it has them."""
+    from bench.entries import registry
+
+    root = registry.registry_dir()
+    found = [path for path in (root / "models").rglob("*.toml") if path.stem == name]
+    weights = registry.model(name).weights
+    if found and weights is not None and weights.file is not None:
+        found.append(root / weights.file)
+    return [_relative(path) for path in found]
+
+
+def _relative(path: Path) -> Path:
+    """The path as seen from here, where it is below."""
+    try:
+        return path.resolve().relative_to(Path.cwd().resolve())
+    except ValueError:
+        return path
+
+
+def _quoted(path: Path) -> str:
+    return shlex.quote(str(path))

@@ -5,53 +5,56 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from tabulate import tabulate
-
+from bench.board.tabular import tabular
 from bench.grid import white_noise
 from bench.stats.intervals import Interval, mean_interval, median_norm, proportion_interval
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from bench.run.clean import CleanResult
     from bench.run.cost import Cost
-    from bench.run.plan import Plan
+    from bench.run.evaluate import CleanResult
+    from bench.run.run import Run
 
 
-def summary(plan: Plan, rows: pd.DataFrame) -> str:
+def summary(run: Run, rows: pd.DataFrame) -> str:
     """Return the table of one evaluation with what a reader must know beside it.
 
     Args:
-        plan: what was run.
+        run: what was run.
         rows: its rows, of the chosen attacks and samples.
     """
     lines = []
-    for attack in plan.attacks:
-        lines.append(_line(plan, attack, rows[rows["attack"] == attack].sort_values("sample_id")))
-    height, width = plan.loaded.input_shape[1:]
+    for attack in run.attacks:
+        lines.append(_line(run, attack, rows[rows["attack"] == attack].sort_values("sample_id")))
+    height, width = run.loaded.input_shape[1:]
     white = white_noise(height, width)
     text = [
-        f"\n{plan.metadata['model']} on {plan.dataset.title}, protocol {plan.protocol.name} "
-        f"({plan.metadata['protocol_hash'][:12]})\n",
-        tabulate(lines, headers="keys", disable_numparse=True, stralign="right"),
+        f"\n{run.metadata['model']} on {run.dataset.title}, protocol {run.protocol.name} "
+        f"({run.metadata['protocol_hash'][:12]})\n",
+        tabular(lines, left=()),
         "\nn: kept (clean-correct and fooled) of all samples. RFC: radial frequency centroid in "
         f"units of Nyquist (white noise: {white['rfc']:.3f}); HFE: energy share above half of "
         f"Nyquist (white noise: {white['hfe']:.3f}). Brackets: 95 % bootstrap intervals.",
     ]
-    if plan.partial_reasons:
-        text.append(f"PARTIAL, never ranked: {'; '.join(plan.partial_reasons)}.")
-    if plan.metadata["control"]:
+    if run.partial_reasons:
+        text.append(f"PARTIAL, never ranked: {'; '.join(run.partial_reasons)}.")
+    if run.metadata["control"]:
         text.append("CONTROL: untrained weights.")
-    text.append(f"Written: {plan.store.path}")
+    text.append(f"Written: {run.store.where}")
     return "\n".join(text) + "\n"
 
 
-def _line(plan: Plan, attack: str, rows: pd.DataFrame) -> dict[str, str]:
+COLUMNS = ("clean_correct", "success", "rfc", "hfe", "l1", "l2", "linf")
+"""What the table is made of."""
+
+
+def _line(run: Run, attack: str, rows: pd.DataFrame) -> dict[str, str]:
     correct = rows["clean_correct"].to_numpy(bool)
     fooled = rows["success"].to_numpy(bool)
     kept = fooled & rows["rfc"].notna().to_numpy()
-    norm = plan.protocol.attacks[attack].norm
-    seed = plan.protocol.seed
+    norm = run.job.attacks[attack].norm
+    seed = run.protocol.seed
     accuracy = proportion_interval(int(correct.sum()), len(rows))
     success = proportion_interval(int(fooled.sum()), int(correct.sum()))
     return {
@@ -72,6 +75,8 @@ def _percent(found: Interval) -> str:
 def _interval(found: Interval) -> str:
     if found.mean != found.mean:
         return "-"
+    if found.low != found.low:
+        return f"{found.mean:.3f}"
     return f"{found.mean:.3f} [{found.low:.3f}, {found.high:.3f}]"
 
 
@@ -107,7 +112,7 @@ def cost_table(cost: Cost) -> str:
     return (
         f"{cost.model}: clean accuracy of the first batch {100 * cost.accuracy:.1f} %, batch size "
         f"{cost.batch_size}, peak memory {cost.memory_bytes / 2**30:.2f} GiB\n"
-        + tabulate(lines, headers="keys", disable_numparse=True, stralign="right")
+        + tabular(lines, left=())
         + f"\nabout {cost.seconds / 3600:.2f} hours in all; minimal attacks may end sooner, as "
         "samples that have converged leave. RFC +-: half of the expected 95 % interval.\n"
         f"Downloads: {', '.join(cost.downloads) or 'none'}"

@@ -89,8 +89,7 @@ def train(
 
 def _table(done: list[Trained]) -> str:
     """Return a line a model: epochs, accuracies beside the paper's, file."""
-    from tabulate import tabulate
-
+    from bench.board.tabular import tabular
     from bench.entries import registry
 
     rows = []
@@ -110,4 +109,4 @@ def _table(done: list[Trained]) -> str:
                 "checkpoint": f"{trained.path}{' (was there)' if trained.reused else ''}",
             }
         )
-    return tabulate(rows, headers="keys", disable_numparse=True) + "\n"
+    return tabular(rows) + "\n"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 import time
-from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TaskID, TextColumn, TimeRemainingColumn
 
+from bench.cli.progress import Screen
 from bench.training.curves import EpochRow
 from bench.training.train import Announcer
 
@@ -16,36 +16,22 @@ LINE_EVERY = 30.0
 """Seconds between plain lines within an epoch."""
 
 
-class TrainBars(Announcer):
+class TrainBars(Screen, Announcer):
     """Shows each model's epochs and steps."""
 
     def __init__(self, console: Console | None = None) -> None:
-        self._console = console or Console(stderr=True)
-        self._progress = Progress(
+        super().__init__(
             TextColumn("{task.description}"),
             BarColumn(),
             TextColumn("{task.fields[note]}"),
             TextColumn("left"),
             TimeRemainingColumn(),
-            console=self._console,
-            disable=not self._console.is_terminal,
+            console=console,
         )
         self._task: TaskID | None = None
         self._name = ""
         self._epochs = self._steps = self._taken = self._first = 0
         self._begun = self._written = 0.0
-
-    def __enter__(self) -> TrainBars:
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._progress.stop()
 
     def model(self, place: int, count: int, name: str) -> None:
         """A new model comes next."""

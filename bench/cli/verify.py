@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import getpass
-import os
 import secrets
 import sys
-import tempfile
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from bench.api import VERIFY
 from bench.errors import BenchError
 
 
@@ -37,51 +35,53 @@ def verify(
     ] = False,
     offline: Annotated[bool, typer.Option("--offline", help="Never ask the network.")] = False,
     record: Annotated[bool, typer.Option(help="Write <model>.verify.json beside the file.")] = True,
+    sign: Annotated[
+        Path | None,
+        typer.Option(help="Sign the record with this key of ssh-keygen (maintainers)."),
+    ] = None,
 ) -> None:
-    """Measure a random choice of a submission's rows again and compare.
+    """Measure a random choice of a submission's rows again and compare every column.
 
-    Prints which rows differ and what a clean result proves; exit code 2 if a row is contradicted.
+    What the metadata state of the model, the example images and the mean maps are compared too.
+    Prints what differs and what a clean result proves; exit code 2 if anything is contradicted.
     """
     if samples < 1:
         raise BenchError(f"expected --samples of at least 1, got {samples}")
     if not file.is_file():
         raise BenchError(f"expected a submission at {file}, found no file; check the path")
+    given = dict(locals())
     from bench.run.request import Request
     from bench.submissions.verify.judge import power_statement
-    from bench.submissions.verify.records import append_record
+    from bench.submissions.verify.records import append_record, records_path, user
     from bench.submissions.verify.remeasure import verify as measure_again
+    from bench.submissions.verify.signatures import sign as sign_record
 
     chosen_secret = secret or secrets.token_hex(16)
-    with tempfile.TemporaryDirectory(prefix="bench-verify-") as folder:
-        request = Request(
-            model="",
-            weights=weights,
-            trust=trust,
-            data=data,
-            data_dir=data_dir,
-            device=device,
-            output=Path(folder),
-            offline=offline,
-        )
-        name = who or os.environ.get("USER") or getpass.getuser()
-        found = measure_again(file, samples, chosen_secret, name[:200], request)
+    name = who or user()
+    request = Request.of(**{option: given[option] for option in VERIFY})
+    found = measure_again(file, samples, chosen_secret, name[:200], request)
     for verdict in found.verdicts:
         if verdict.outcome != "reproduced":
             sys.stdout.write(f"{verdict}\n")
+    for line in found.others:
+        sys.stdout.write(f"contradicted: {line}\n")
     result = found.record
     sys.stdout.write(
         f"reproduced {result.reproduced} of {result.rows} rows, {result.unsettled} unsettled, "
         f"{result.contradicted} contradicted\n{power_statement(found.total, result.rows)}\n"
+        f"compared: {found.compared}\n"
     )
     if secret is None:
         sys.stdout.write(f"secret of this choice: {chosen_secret}\n")
     if record:
-        path = file.with_name(f"{file.stem}.verify.json")
+        if sign is not None:
+            result = sign_record(result, sign)
+        path = records_path(file)
         append_record(path, result)
-        sys.stdout.write(f"record: {path}\n")
+        sys.stdout.write(f"record: {path}{', signed' if result.signature else ''}\n")
     if result.verdict == "contradicted":
         raise BenchError(
-            f"expected rows that measuring again reproduces, found {result.contradicted} "
-            f"contradicted and {result.unsettled} unsettled of {result.rows}, in {file}; do not "
-            "accept it"
+            f"expected what measuring again reproduces, found {result.contradicted} contradicted "
+            f"and {result.unsettled} unsettled rows of {result.rows} and {len(found.others)} other "
+            f"differences, in {file}; do not accept it"
         )

@@ -29,6 +29,11 @@ class ArrayImages(Images):
         image: UInt8Image = self.pixels[position]
         return image
 
+    def fractions(self) -> npt.NDArray[np.float64]:
+        """Return all images as (N, C, H, W) in [0, 1]."""
+        images = self.pixels / 255.0
+        return images[:, None] if images.ndim == 3 else np.moveaxis(images, -1, 1)
+
 
 def array_images(
     pixels: npt.NDArray[np.uint8], labels: npt.NDArray[Any], source: str

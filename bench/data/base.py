@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from bench.entries.ids import places
 from bench.errors import BenchError
 
 if TYPE_CHECKING:
@@ -75,9 +76,7 @@ def positions_of(images: Images, ids: Sequence[int]) -> Int64Array:
         BenchError: the set lacks one of the ids.
     """
     wanted = np.asarray(ids, dtype=np.int64)
-    found = np.searchsorted(images.ids, wanted)
-    there = found < len(images)
-    there[there] = images.ids[found[there]] == wanted[there]
+    found, there = places(images.ids, wanted)
     if not there.all():
         missing = wanted[~there]
         raise BenchError(
@@ -85,7 +84,7 @@ def positions_of(images: Images, ids: Sequence[int]) -> Int64Array:
             f"missing one is {int(missing[0])}), in {images.source} with {len(images)} images; "
             "give a complete copy with --data-dir, or fewer samples with --limit"
         )
-    return found.astype(np.int64)
+    return found
 
 
 def fingerprint(images: Images, positions: Iterable[int] | None = None) -> str:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from bench.data.arrays import ArrayImages
 from bench.data.base import Images, Int64Array, UInt8Image, fingerprint
-from bench.data.decode import size_in_words
+from bench.data.decode import wrong_size
 from bench.entries.dataset import DatasetEntry
 from bench.errors import BenchError
 
@@ -38,7 +39,7 @@ class SizedImages(Images):
         """
         pixels = self.inner.decode(position)
         if pixels.shape != self.shape:
-            raise _wrong_size(self.shape, pixels.shape, self.where(position))
+            raise wrong_size(self.shape, pixels.shape, self.where(position))
         return pixels
 
     def where(self, position: int) -> str:
@@ -66,7 +67,7 @@ def check_images(images: Images, entry: DatasetEntry) -> Images:
     shape = (entry.size, entry.size) + ((3,) if entry.channels == 3 else ())
     if isinstance(images, ArrayImages):
         if images.pixels.shape[1:] != shape:
-            raise _wrong_size(shape, images.pixels.shape[1:], images.source)
+            raise wrong_size(shape, images.pixels.shape[1:], images.source)
         return images
     sized = SizedImages(images.ids, images.labels, images.source, images, shape)
     sized.decode(0)
@@ -82,13 +83,6 @@ def _check_labels(images: Images, entry: DatasetEntry) -> None:
             f"got {int(images.labels[first])}, in {images.where(first)} "
             f"({len(outside)} such images); is this {entry.title}?"
         )
-
-
-def _wrong_size(expected: tuple[int, ...], found: tuple[int, ...], where: str) -> BenchError:
-    return BenchError(
-        f"expected {size_in_words(expected)} images, got {size_in_words(found)}, in {where}; "
-        "give the data set in its original size"
-    )
 
 
 def check_fingerprint(images: Images, entry: DatasetEntry, split: str) -> None:
@@ -119,15 +113,70 @@ def check_fingerprint(images: Images, entry: DatasetEntry, split: str) -> None:
         return
 
 
+def check_count(images: Images, entry: DatasetEntry, split: str) -> None:
+    """Raise BenchError unless a set is the whole split, neither less nor more.
+
+    Where images bear their number (`id_pattern`), a copy of some of them is as good.
+
+    Args:
+        images: as a reader gave it.
+        entry: the data set that it should be.
+        split: "test" or "train".
+
+    Raises:
+        BenchError: it has another number of images.
+    """
+    expected, found = entry.count(split), len(images)
+    if found == expected or (split == "test" and entry.id_pattern is not None):
+        return
+    few = "a file is missing or cut off" if found < expected else "some are there twice"
+    raise BenchError(
+        f"expected the {expected} {split} images of {entry.title}, got {found}, in "
+        f"{images.source}; {few}: give the whole split, once"
+    )
+
+
+def check_labels_of(images: Images, entry: DatasetEntry, split: str, registry_dir: Path) -> None:
+    """Hold the labels of the ids that the entry lists to their fingerprint.
+
+    Args:
+        images: the set; lists of which it lacks an image are left out.
+        entry: the data set that it should be.
+        split: "test" or "train".
+        registry_dir: where the lists are.
+
+    Raises:
+        BenchError: other labels, or a list that can't be read.
+    """
+    for file, expected in entry.fingerprints.labels_of.items() if split == "test" else ():
+        try:
+            words = (registry_dir / file).read_text(encoding="ascii").split()
+            ids = np.array([int(word) for word in words], dtype=np.int64)
+        except (OSError, ValueError, OverflowError) as error:
+            raise BenchError(f"expected ids, got {error}, in {file}; restore it") from None
+        positions = np.searchsorted(images.ids, ids).clip(max=len(images) - 1)
+        if not (images.ids[positions] == ids).all():
+            continue
+        found = labels_fingerprint(images.labels[positions])
+        if found != expected:
+            raise BenchError(
+                f"expected the labels of {entry.title} for the ids of {file} (fingerprint "
+                f"{expected[:12]}), got others ({found[:12]}), in {images.source}; name the class "
+                "folders after their classes, and keep each image in its own"
+            )
+
+
 def _check_all_labels(images: Images, entry: DatasetEntry, split: str) -> None:
-    expected = entry.fingerprints.labels
-    if expected is None or split != "test" or len(images) != entry.test_count:
+    known = entry.fingerprints
+    expected = known.labels if split == "test" else known.train_labels
+    if expected is None or len(images) != entry.count(split):
         return
     found = labels_fingerprint(images.labels)
     if found != expected:
         raise BenchError(
-            f"expected the labels of {entry.title} (fingerprint {expected[:12]}), got others "
-            f"({found[:12]}), in {images.source}; check that classes are in their official order"
+            f"expected the {split} labels of {entry.title} (fingerprint {expected[:12]}), got "
+            f"others ({found[:12]}), in {images.source}; check that classes and images are in "
+            "their official order"
         )
 
 

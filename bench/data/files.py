@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.data.base import Images, Int64Array, UInt8Image
-from bench.data.decode import decode_image
+from bench.data.decode import MOST_BYTES, decode_image
 from bench.errors import BenchError
 
 
@@ -17,6 +17,7 @@ class FileImages(Images):
     Attributes:
         files: (N,) paths.
         rgb: convert every image to RGB.
+        shape: what every image must be, (H, W) or (H, W, 3); None: any.
     """
 
     ids: Int64Array
@@ -24,17 +25,19 @@ class FileImages(Images):
     source: str
     files: tuple[Path, ...]
     rgb: bool
+    shape: tuple[int, ...] | None = None
 
     def decode(self, position: int) -> UInt8Image:
         """Return the image, (H, W) or (H, W, 3) uint8. Raises BenchError if it is broken."""
         path = self.files[position]
         try:
-            data = path.read_bytes()
+            with path.open("rb") as file:
+                data = file.read(MOST_BYTES + 1)
         except OSError as error:
             raise BenchError(
                 f"expected a readable image, got {error.strerror}, in {path}; check the file"
             ) from None
-        return decode_image(data, str(path), rgb=self.rgb)
+        return decode_image(data, str(path), rgb=self.rgb, shape=self.shape)
 
     def where(self, position: int) -> str:
         """Return the path of the image."""

@@ -3,41 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
-from bench.data import embedded, samples
+from bench.data import samples
 from bench.data.base import Images
-from bench.data.check import check_fingerprint, check_images
-from bench.data.formats import cifar, folder, idx, imagenet_tar, parquet, svhn
+from bench.data.check import check_count, check_fingerprint, check_images, check_labels_of
+from bench.data.formats import embedded
 from bench.data.formats.folders import one_line
 from bench.data.hub import hub, hub_cache
+from bench.data.layouts import layouts_of
 from bench.entries.dataset import DatasetEntry
 from bench.errors import BenchError, unknown_name
+from bench.files import expanded
 
 SOURCES = ("hub", "embedded", "samples")
 """What --data takes."""
 
 Split = Literal["test", "train"]
-
-
-class Layout(Protocol):
-    """A module that reads one on-disk format."""
-
-    def expects(self, entry: DatasetEntry, split: str) -> str:
-        """Return in words what the format looks for."""
-
-    def read(self, folder: Path, entry: DatasetEntry, split: str) -> Images | None:
-        """Return the split, or None if there is nothing of this format."""
-
-
-LAYOUTS: dict[str, Layout] = {
-    "idx": idx,
-    "cifar": cifar,
-    "svhn": svhn,
-    "folder": folder,
-    "parquet": parquet,
-    "imagenet-tar": imagenet_tar,
-}
 
 
 def load_images(
@@ -75,9 +57,17 @@ def load_images(
             f"expected one of --data and --data-dir, got --data {data} and --data-dir {data_dir}; "
             "leave one out"
         )
-    images = _open(entry, split, data, data_dir, registry_dir, offline)
+    if entry.like is not None and split == "train":
+        raise BenchError(
+            f"expected a data set with a training split, got {entry.name}, which has test images "
+            f"only; train on {entry.like}"
+        )
+    images, whole = _open(entry, split, data, data_dir, registry_dir, offline)
     images = check_images(images, entry)
     check_fingerprint(images, entry, split)
+    if whole:
+        check_count(images, entry, split)
+    check_labels_of(images, entry, split, registry_dir)
     return images
 
 
@@ -88,25 +78,31 @@ def _open(
     data_dir: Path | None,
     registry_dir: Path,
     offline: bool,
-) -> Images:
+) -> tuple[Images, bool]:
+    """Return the images, and whether they must be the whole split."""
     if data_dir is not None:
-        return from_path(data_dir.expanduser(), entry, split)
+        return from_path(expanded(data_dir), entry, split), True
     if data in ("embedded", "samples") and split != "test":
         raise BenchError(
             f"expected a source with the {split} split of {entry.name}, got --data {data}, which "
             "holds test images only; give --data-dir, or --data hub"
         )
     if data == "samples":
-        return samples.read(entry)
+        return samples.read(entry), False
     if data == "embedded":
-        return _embedded(registry_dir, entry)
+        return _embedded(registry_dir, entry), False
     if data is None:
-        cached = hub_cache.read_cached(entry, split)
+        cached = hub_cache.read_cached(entry, split) if entry.hub is not None else None
         if cached is not None:
-            return cached
+            return cached, True
         if entry.embedded is not None and split == "test":
-            return _embedded(registry_dir, entry)
-    return hub.read(entry, split, offline=offline)
+            return _embedded(registry_dir, entry), False
+    if entry.hub is None:
+        raise BenchError(
+            f"expected a local copy of {entry.title}, which is not on the hub, got none; download "
+            f"it from {entry.homepage} and give its folder with --data-dir"
+        )
+    return hub.read(entry, split, offline=offline), True
 
 
 def _embedded(registry_dir: Path, entry: DatasetEntry) -> Images:
@@ -134,7 +130,7 @@ def from_path(path: Path, entry: DatasetEntry, split: str) -> Images:
         raise BenchError(
             f"expected a folder with {entry.title}, found nothing at {path}; check --data-dir"
         )
-    layouts = [LAYOUTS[name] for name in entry.layouts]
+    layouts = layouts_of(entry)
     try:
         for layout in layouts:
             images = layout.read(path, entry, split)

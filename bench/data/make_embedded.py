@@ -10,9 +10,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from bench.data import embedded
 from bench.data.check import check_fingerprint
-from bench.data.formats import idx
+from bench.data.formats import embedded, idx
 from bench.entries import registry
 from bench.errors import BenchError
 

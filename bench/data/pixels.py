@@ -31,19 +31,25 @@ def to_pixels(cell: Any, entry: DatasetEntry, where: str) -> UInt8Image:
         BenchError: the cell is none of these, or its bytes do not decode.
     """
     shape = (entry.size, entry.size) + ((3,) if entry.channels == 3 else ())
+    if isinstance(cell, bytearray | memoryview):
+        cell = bytes(cell)
     if isinstance(cell, dict):
         cell = cell.get("bytes")
-        if cell is None:
+        if not isinstance(cell, bytes):
             raise BenchError(
                 f"expected image bytes, got a path or nothing, in {where}; "
                 "save the data set with its images embedded"
             )
-        return decode_image(cell, where, rgb=entry.transform)
+        return decode_image(
+            cell, where, rgb=entry.transform, shape=None if entry.transform else shape
+        )
     if isinstance(cell, bytes):
         # a PNG file can have as many bytes as raw pixels would
         if len(cell) == np.prod(shape) and not cell.startswith(_ENCODED) and not entry.transform:
             return np.frombuffer(cell, dtype=np.uint8).reshape(shape)
-        return decode_image(cell, where, rgb=entry.transform)
+        return decode_image(
+            cell, where, rgb=entry.transform, shape=None if entry.transform else shape
+        )
     return _from_lists(cell, shape, where)
 
 
@@ -52,7 +58,7 @@ def _from_lists(cell: Any, shape: tuple[int, ...], where: str) -> UInt8Image:
         values = np.asarray(cell)
     except ValueError:
         values = np.empty(0)
-    if values.dtype.kind not in "iu" or values.min() < 0 or values.max() > 255:
+    if values.dtype.kind not in "iu" or not values.size or values.min() < 0 or values.max() > 255:
         raise BenchError(
             f"expected encoded bytes or integers from 0 to 255, got {type(cell).__name__} of "
             f"{values.dtype}, in {where}; store uint8 pixels or PNG bytes"

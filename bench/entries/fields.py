@@ -2,13 +2,65 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+SIDE_KINDS = ("extras", "clean", "perturbations", "verify", "blocks", "transfer")
+"""Kinds of files and folders beside a result: `<model>.<kind>`."""
+
+
+def _check_name(text: str) -> str:
+    """Refuse what would lie where another entry's files lie."""
+    kind = text.rpartition(".")[2]
+    if "." in text and kind in SIDE_KINDS:
+        raise ValueError(
+            f'a name must not end in ".{kind}": the files beside the results of '
+            f"{text.rpartition('.')[0]!r} are called so"
+        )
+    if "@" in text:
+        raise ValueError('a name must not contain "@": it sets seeds and controls apart')
+    return text
+
+
+LARGEST = 2**31 - 1
+"""Of counts, sizes and seeds: what every program and file format holds."""
+
+
+def _inside(path: str) -> str:
+    """A path below the registry, on every system: it is read, and named in `git add`."""
+    parts = path.split("/")
+    if not re.fullmatch(r"[A-Za-z0-9_.@+/-]+", path) or path[0] in "/-" or "" in parts:
+        raise ValueError("must be a path of letters, digits and _.@+- below registry/")
+    if any(part in (".", "..") for part in parts):
+        raise ValueError("must be a path below registry/ without . or ..")
+    return path
+
+
+def _line(text: str) -> str:
+    if not text.strip():
+        raise ValueError("must not be empty")
+    if not text.isprintable():
+        raise ValueError("must be one line of printable text")
+    return text
+
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.@+-]*$", max_length=120)]
+Name = Annotated[
+    str,
+    Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.@+-]*$", max_length=120),
+    AfterValidator(_check_name),
+]
+Line = Annotated[str, Field(max_length=500), AfterValidator(_line)]
+"""One line of text that says something."""
 Percent = Annotated[float, Field(ge=0, le=100)]
+Count = Annotated[int, Field(ge=1, le=LARGEST)]
+Side = Annotated[int, Field(ge=1, le=8192)]
+"""Side of a square image in pixels."""
+Seed = Annotated[int, Field(ge=0, le=LARGEST)]
+Inside = Annotated[str, Field(min_length=1, max_length=300), AfterValidator(_inside)]
+"""Path of a file of the registry, relative to it."""
 
 
 class Frozen(BaseModel):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from bench.entries.fields import Frozen, Name, Percent, Sha256
+from bench.entries.fields import Count, Frozen, Inside, Line, Name, Percent, Seed, Sha256, Side
 
 Family = Literal["fully-connected", "full-conv", "locally-connected", "local-conv"]
 ModelType = Literal["Convolutional", "Hybrid", "MLP", "ViT", "Locally connected", "Other"]
@@ -20,7 +20,7 @@ class Net(Frozen):
     """False: one hidden layer; True: three."""
     relu: bool
     """False: the net is one affine map."""
-    kernel_size: int | None = Field(default=None, ge=1)
+    kernel_size: Side | None = None
     """Odd kernel size, or the image size, of the circular series; None: the paper's net."""
 
     @model_validator(mode="after")
@@ -34,38 +34,62 @@ class Recipe(Frozen):
     """How a net is trained (Supplementary Tables 5 to 9, science.md "Training")."""
 
     learning_rate: float = Field(gt=0)
-    batch_size: int = Field(ge=1)
-    epochs: int = Field(default=40, ge=1)
+    batch_size: Count
+    epochs: Count = 40
     momentum: float = Field(default=0.9, ge=0, lt=1)
     weight_decay: float = Field(default=0.0, ge=0)
     learning_rate_drop: float = Field(default=0.3, gt=0, le=1)
     """The rate is multiplied by this every `learning_rate_drop_every` epochs."""
-    learning_rate_drop_every: int = Field(default=4, ge=1)
+    learning_rate_drop_every: Count = 4
 
 
 class Weights(Frozen):
     """Where an entry's weights are and what they must hash to."""
 
-    file: str | None = None
+    file: Inside | None = None
     """Path relative to `registry/` (safetensors)."""
-    url: str | None = None
+    url: Line | None = None
     """Public address or hub id, for whoever wants to verify."""
-    revision: str | None = None
+    revision: Line | None = None
     sha256: Sha256 | None = None
     """SHA-256 of the file, checked at every load."""
     test_accuracy: Percent | None = None
     """Percent of the whole test split, measured by this project."""
     train_accuracy: Percent | None = None
     """Percent of the training split, likewise."""
-    epochs: int | None = None
+    epochs: Count | None = None
     """Epochs that were really run."""
-    seed: int | None = None
+    seed: Seed | None = None
+    command: str | None = None
+    """What trains them, if the file is not carried."""
+
+
+class TrainingSeed(Frozen):
+    """Weights of the same recipe from another training seed: the model `<name>@seed<N>`."""
+
+    seed: Seed
+    sha256: Sha256
+    """SHA-256 of the file."""
+    test_accuracy: Percent
+    """Percent of the whole test split, measured by this project."""
+    epochs: Count
+    """Epochs that were really run."""
+    file: Inside | None = None
+    """Path relative to `registry/` (safetensors), if it is carried."""
+    command: str | None = None
+    """What trains it, if the file is not carried."""
+
+    @model_validator(mode="after")
+    def _can_be_had(self) -> TrainingSeed:
+        if self.file is None and self.command is None:
+            raise ValueError(f"seed {self.seed} needs the key file, or the command that trains it")
+        return self
 
 
 class Paper(Frozen):
     """What Caro et al. 2024 state for this model (Supplementary Tables 3 and 4)."""
 
-    name: str
+    name: Line
     top1: Percent
     top5: Percent | None = None
 
@@ -73,12 +97,12 @@ class Paper(Frozen):
 class Credits(Frozen):
     """Who made the model."""
 
-    authors: str
-    paper: str | None = None
-    link: str | None = None
-    code: str | None = None
-    training_data: str
-    licence: str
+    authors: Line
+    paper: Line | None = None
+    link: Line | None = None
+    code: Line | None = None
+    training_data: Line
+    licence: Line
 
 
 class ModelEntry(Frozen):
@@ -87,23 +111,25 @@ class ModelEntry(Frozen):
     name: Name
     source: Literal["timm", "net", "checkpoint", "factory"]
     dataset: Name
-    family: str
+    family: Annotated[Line, Field(max_length=60)]
     """Short family name for tables ("local-conv", "resnet")."""
     type: ModelType
     """Model type of Supplementary Table 2."""
-    input_size: int | None = Field(default=None, ge=1)
+    input_size: Side | None = None
     """Side of the square input; None: the data set's (or the timm configuration's)."""
-    tag: str | None = None
+    tag: Line | None = None
     """source = "timm" or "checkpoint": the timm `arch.tag` (or arch) to build."""
-    factory: str | None = None
+    factory: Line | None = None
     """source = "factory": "package.module:function" returning an nn.Module; needs --trust."""
     net: Net | None = None
     """source = "net": the architecture."""
     recipe: Recipe | None = None
     weights: Weights | None = None
+    seeds: tuple[TrainingSeed, ...] = ()
+    """Further training seeds of the same recipe."""
     paper: Paper | None = None
     credits: Credits | None = None
-    notes: str = ""
+    notes: Annotated[str, Field(max_length=4000)] = ""
 
     @model_validator(mode="after")
     def _source_has_its_key(self) -> ModelEntry:
@@ -114,3 +140,33 @@ class ModelEntry(Frozen):
         if self.factory is not None and self.factory.count(":") != 1:
             raise ValueError('factory must read "package.module:function"')
         return self
+
+    @model_validator(mode="after")
+    def _seeds_differ(self) -> ModelEntry:
+        first = self.weights.seed if self.weights is not None else None
+        listed = [s.seed for s in self.seeds] + ([] if first is None else [first])
+        if len(set(listed)) < len(listed):
+            raise ValueError("a training seed may stand there once, that of [weights] included")
+        return self
+
+    def seed_of(self, number: int) -> TrainingSeed | None:
+        """Return the further training seed of a number, None if it is not listed."""
+        return next((s for s in self.seeds if s.seed == number), None)
+
+    def at_seed(self, number: int) -> ModelEntry | None:
+        """Return the entry of a further training seed, `<name>@seed<N>`, None if not listed."""
+        found = self.seed_of(number)
+        if found is None:
+            return None
+        weights = Weights(
+            file=found.file,
+            sha256=found.sha256,
+            test_accuracy=found.test_accuracy,
+            epochs=found.epochs,
+            seed=number,
+            command=found.command,
+        )
+        name = f"{self.name}@seed{number}"
+        return self.model_copy(
+            update={"name": name, "weights": weights, "paper": None, "seeds": ()}
+        )

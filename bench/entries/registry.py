@@ -9,21 +9,19 @@ from __future__ import annotations
 import fnmatch
 import os
 import re
-import tomllib
 from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from pydantic import ValidationError
 
-from bench.entries.dataset import DatasetEntry
+from bench.entries.dataset import INHERITED, DatasetEntry
 from bench.entries.fields import Frozen
 from bench.entries.model import ModelEntry
 from bench.entries.protocol import Protocol
+from bench.entries.read import entry_of, first_problem, parse, read_entry, short
 from bench.errors import BenchError, unknown_name
-
-E = TypeVar("E", ModelEntry, DatasetEntry, Protocol)
 
 _SERIES = re.compile(r"^(?P<head>.+-local-conv)-k(?P<k>[0-9]{1,3})(?P<tail>-relu)?$")
 
@@ -55,65 +53,10 @@ def registry_dir() -> Path:
     )
 
 
-# ---------------------------------------------------------------- reading one file
-
-
-def read_entry(path: Path, kind: type[E]) -> E:
-    """Read and validate one TOML file.
-
-    Args:
-        path: the file.
-        kind: the class of entry that it holds.
-
-    Raises:
-        BenchError: the file is missing, not TOML, or says something it must not; the text
-            names file, key, what was expected and what was found.
-    """
-    entry = _validated(_parse(path), path, kind)
-    if entry.name != path.stem:
-        raise BenchError(
-            f"{path}: expected name = {path.stem!r} (the file's name), found {entry.name!r}; "
-            "rename the file or the entry"
-        )
-    return entry
-
-
-def _parse(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BenchError(f"{path}: expected a readable TOML file: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BenchError(f"{path}: expected TOML, found a syntax error: {error}") from None
-
-
-def _validated(data: dict[str, Any], path: Path, kind: type[E]) -> E:
-    try:
-        return kind.model_validate_json(_to_json(data))
-    except ValidationError as error:
-        raise BenchError(_first_problem(error, path)) from None
-
-
-def _to_json(data: dict[str, Any]) -> str:
-    """TOML arrays and dates become what strict JSON validation takes (tuples from lists)."""
-    import json
-
-    return json.dumps(data, default=str)
-
-
-def _first_problem(error: ValidationError, path: Path) -> str:
-    problems = error.errors(include_url=False)
-    first = problems[0]
-    key = ".".join(str(part) for part in first["loc"]) or "the file"
-    found = "" if first["type"] == "missing" else f", found {_short(first['input'])}"
-    message = first["msg"].removeprefix("Value error, ")
-    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-    return f"{path}: {key}: {message[0].lower() + message[1:]}{found}{more}"
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+def forget() -> None:
+    """Forget what was read, after a file of the registry has changed."""
+    for remembered in (_files, _read, _dataset, _protocol, _earlier):
+        remembered.cache_clear()
 
 
 # ---------------------------------------------------------------- the folders
@@ -157,8 +100,55 @@ def dataset(name: str) -> DatasetEntry:
     files = _files("datasets", registry_dir())
     if name not in files:
         raise unknown_name("dataset", name, files)
-    entry: DatasetEntry = _read(files[name], DatasetEntry)
+    return _dataset(files[name])
+
+
+@cache
+def _dataset(path: Path) -> DatasetEntry:
+    """Read a data set's entry; one that is like another has the same classes and size."""
+    raw = parse(path)
+    base_name = raw.get("like")
+    if base_name is None:
+        return read_entry(path, DatasetEntry)
+    files = _files("datasets", registry_dir())
+    if not isinstance(base_name, str) or base_name not in files or base_name == path.stem:
+        raise BenchError(f"{path}: like: expected another data set, found {short(base_name)}")
+    if "like" in parse(files[base_name]):
+        raise BenchError(
+            f"{path}: like: expected a data set of its own, found {base_name!r}, which is itself "
+            "like another; name that one"
+        )
+    base = dataset(base_name)
+    entry = entry_of({**_inherited(base, raw), **raw}, path, DatasetEntry)
+    for key in ("channels", "transform", "size", "classes"):
+        theirs = _subset(getattr(base, key), raw) if key == "classes" else getattr(base, key)
+        if getattr(entry, key) != theirs and not (key == "size" and base.transform):
+            raise BenchError(
+                f"{path}: {key}: expected those of {base_name!r}, which it is like, found others; "
+                "leave the key out"
+            )
     return entry
+
+
+def _inherited(base: DatasetEntry, raw: dict[str, Any]) -> dict[str, Any]:
+    """Return what an entry has from the one that it is like."""
+    known = base.model_dump(mode="json", include=set(INHERITED), exclude_none=True)
+    per_class = ("classes", "class_folders")
+    return {k: list(_subset(v, raw)) if k in per_class else v for k, v in known.items()}
+
+
+def _subset(values: Any, raw: dict[str, Any]) -> Any:
+    """Return the values of an entry's classes; all of them where its subset makes no sense."""
+    wanted = raw.get("class_subset")
+    indices = wanted if isinstance(wanted, list) else []
+    if not indices or not all(type(i) is int and 0 <= i < len(values) for i in indices):
+        return values
+    return tuple(values[i] for i in indices)
+
+
+def trained_on(entry: DatasetEntry) -> DatasetEntry:
+    """Return the data set whose classes the models of this one have: the one it is like, or it."""
+    return entry if entry.like is None else dataset(entry.like)
 
 
 def protocol(name: str) -> Protocol:
@@ -171,7 +161,15 @@ def protocol(name: str) -> Protocol:
 
 @cache
 def _protocol(path: Path) -> Protocol:
-    found: Protocol = _read(path, Protocol)
+    return with_ids(_read(path, Protocol))
+
+
+def with_ids(found: Protocol) -> Protocol:
+    """Return a protocol with the ids of its lists filled in.
+
+    Raises:
+        BenchError: a list is missing or not of that many different ids.
+    """
     selection = {
         key: chosen.model_copy(update={"ids": _read_ids(chosen.file, chosen.count, key)})
         if chosen.rule == "list"
@@ -179,6 +177,42 @@ def _protocol(path: Path) -> Protocol:
         for key, chosen in found.selection.items()
     }
     return found.model_copy(update={"selection": selection})
+
+
+RANKING = ("minimal2026", "caro2024")
+"""Protocols that may rank, best first: a board ranks under the first one that the registry has."""
+
+
+def default_protocol() -> str:
+    """Return the protocol that is meant where none is named: the one that ranks.
+
+    Raises:
+        BenchError: the registry has none of them.
+    """
+    known = protocol_names()
+    first = next((name for name in RANKING if name in known), None)
+    if first is None:
+        raise BenchError(
+            f"expected one of the protocols {', '.join(RANKING)} in the registry, found "
+            f"{', '.join(known) or 'none'}; name one with --protocol"
+        )
+    return first
+
+
+def ranks(found: Protocol) -> bool:
+    """Return whether a board ranks under a protocol; under all others it only shows numbers."""
+    return found.ranks and found.name in RANKING and found.name == default_protocol()
+
+
+def earlier_hashes(protocol_name: str, dataset_name: str) -> tuple[str, ...]:
+    """Return hashes of a protocol on a data set that earlier results state and that still hold."""
+    known = _earlier(registry_dir() / "earlier-hashes.toml")
+    return tuple(known.get(protocol_name, {}).get(dataset_name, ()))
+
+
+@cache
+def _earlier(path: Path) -> dict[str, dict[str, list[str]]]:
+    return parse(path) if path.exists() else {}
 
 
 def _read_ids(file: str | None, count: int, key: str) -> tuple[int, ...]:
@@ -200,9 +234,9 @@ def _read_ids(file: str | None, count: int, key: str) -> tuple[int, ...]:
 def model(name: str) -> ModelEntry:
     """Return one model entry.
 
-    Besides the registry's names this takes a name of the kernel-size series
-    (`fashionmnist-local-conv-k7-relu`), the path of a TOML file, and any timm `arch.tag`
-    (whether timm has it is known only when it is built).
+    Besides the registry's names this takes a further training seed of an entry (`<name>@seed1`),
+    a name of the kernel-size series (`fashionmnist-local-conv-k7-relu`), the path of a TOML file,
+    and any timm `arch.tag` (whether timm has it is known only when it is built).
 
     Raises:
         BenchError: unknown, with the nearest names.
@@ -213,12 +247,30 @@ def model(name: str) -> ModelEntry:
         return entry
     if name.endswith(".toml"):
         return read_entry(Path(name), ModelEntry)
+    base, mark, number = name.partition("@seed")
+    if mark and number.isdecimal():
+        return _at_seed(model(base), int(number))
     series = _from_series(name, files)
     if series is not None:
         return series
     if re.fullmatch(r"[a-z0-9_]+\.[A-Za-z0-9_]+", name):
         return timm_entry(name)
     raise unknown_name("model", name, files)
+
+
+def _at_seed(entry: ModelEntry, number: int) -> ModelEntry:
+    """Return the entry of a training seed; the entry itself for the seed of its own weights."""
+    own = entry.weights.seed if entry.weights is not None else None
+    if number == (own or 0):
+        return entry
+    found = entry.at_seed(number)
+    if found is None:
+        listed = ", ".join(str(s.seed) for s in entry.seeds) or "no further ones"
+        raise BenchError(
+            f"expected a training seed that the entry of {entry.name!r} lists ({listed}), found "
+            f"{number}; add it under [[seeds]], or give its weights with --weights PATH"
+        )
+    return found
 
 
 def _from_series(name: str, files: dict[str, Path]) -> ModelEntry | None:
@@ -236,19 +288,33 @@ def _from_series(name: str, files: dict[str, Path]) -> ModelEntry | None:
         )
     assert base.net is not None, "the local nets have source = net"
     net = base.net.model_copy(update={"kernel_size": kernel})
-    return base.model_copy(update={"name": name, "net": net, "weights": None, "paper": None})
+    return base.model_copy(
+        update={"name": name, "net": net, "weights": None, "paper": None, "seeds": ()}
+    )
 
 
 def timm_entry(tag: str) -> ModelEntry:
-    """Return the entry of a timm model that the registry does not have."""
-    return ModelEntry(
-        name=tag,
-        source="timm",
-        dataset="imagenet",
-        family=tag.split(".")[0].split("_")[0],
-        type="Other",
-        tag=tag,
-    )
+    """Return the entry of a timm model that the registry does not have.
+
+    Raises:
+        BenchError: an entry can't be called so.
+    """
+    try:
+        return ModelEntry(
+            name=tag,
+            source="timm",
+            dataset="imagenet",
+            family=tag.split(".")[0].split("_")[0],
+            type="Other",
+            tag=tag,
+        )
+    except ValidationError as error:
+        raise BenchError(first_problem(error, f"model {tag!r}")) from None
+
+
+def _seed_names() -> list[str]:
+    names = model_names()
+    return [f"{name}@seed{s.seed}" for name in names for s in model(name).seeds]
 
 
 def select_models(patterns: Sequence[str], dataset_name: str | None = None) -> list[ModelEntry]:
@@ -271,10 +337,11 @@ def select_models(patterns: Sequence[str], dataset_name: str | None = None) -> l
 def _matching(pattern: str, dataset_name: str | None) -> Iterable[ModelEntry]:
     if not any(sign in pattern for sign in "*?["):
         return [model(pattern)]
-    names = fnmatch.filter(model_names(), pattern)
+    names = fnmatch.filter(_seed_names() if "@" in pattern else model_names(), pattern)
     found = [model(name) for name in names]
     if dataset_name is not None:
-        found = [entry for entry in found if entry.dataset == dataset_name]
+        base = trained_on(dataset(dataset_name)).name
+        found = [entry for entry in found if entry.dataset in (dataset_name, base)]
     if not found:
         where = f" of data set {dataset_name!r}" if dataset_name else ""
         raise BenchError(

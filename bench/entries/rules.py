@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.entries import registry
-from bench.entries.attacks import AttackSpec
+from bench.entries.attacks import AttackSettings
 from bench.entries.dataset import DatasetEntry
 from bench.entries.protocol import Gates, Protocol
 from bench.errors import BenchError
@@ -23,18 +23,43 @@ class Rules:
         protocol: the protocol's entry.
         dataset: the data set's entry.
         hash: SHA-256 of the protocol's normative fields for this data set.
+        hashes: that one, and earlier ones under which results were written.
         ids: the sample ids, in the protocol's order.
+        attack_hashes: attack or witness -> its identity.
     """
 
     protocol: Protocol
     dataset: DatasetEntry
     hash: str
+    hashes: tuple[str, ...]
     ids: tuple[int, ...]
+    attack_hashes: Mapping[str, str]
 
     @property
-    def attacks(self) -> Mapping[str, AttackSpec]:
+    def attacks(self) -> Mapping[str, AttackSettings]:
         """Attack name -> settings, in the protocol's order."""
         return self.protocol.attacks
+
+    @property
+    def witnesses(self) -> Mapping[str, AttackSettings]:
+        """Witness name -> settings: attacks that test the minimal ones on a subset."""
+        return self.protocol.witnesses
+
+    @property
+    def everything(self) -> Mapping[str, AttackSettings]:
+        """Attacks and witnesses."""
+        return {**self.attacks, **self.witnesses}
+
+    def needed(self, name: str, schema_version: int = 2) -> tuple[str, ...]:
+        """Return the attacks that a submission needs.
+
+        Args:
+            name: `<model>[@random][@seedN]`; further seeds and untrained twins need the primary
+                attack only.
+            schema_version: of its file; in version 1 all need all.
+        """
+        lean = "@" in name and schema_version > 1
+        return (self.primary,) if lean else tuple(self.attacks)
 
     @property
     def primary(self) -> str:
@@ -60,7 +85,12 @@ def rules(protocol: str, dataset: str) -> Rules:
 def _rules(protocol: str, dataset: str, root: Path) -> Rules:
     """The hash covers every sample id, so it is worked out once for each registry."""
     found, data = registry.protocol(protocol), registry.dataset(dataset)
-    return Rules(found, data, found.hash(dataset), found.sample_ids(dataset))
+    current = found.hash(dataset)
+    hashes = (current, *registry.earlier_hashes(protocol, dataset))
+    attacks = {
+        name: found.attack_hash(dataset, name) for name in (*found.attacks, *found.witnesses)
+    }
+    return Rules(found, data, current, hashes, found.sample_ids(dataset), attacks)
 
 
 def rules_for(metadata: Mapping[str, Any]) -> Rules:
@@ -71,7 +101,7 @@ def rules_for(metadata: Mapping[str, Any]) -> Rules:
     """
     current = rules(str(metadata.get("protocol")), str(metadata.get("dataset")))
     found = str(metadata.get("protocol_hash"))
-    if found != current.hash:
+    if found not in current.hashes:
         raise BenchError(
             f"expected protocol hash {current.hash[:12]} ({current.protocol.name} as the registry "
             f"has it), found {found[:12]}; measure it again"

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
@@ -54,8 +55,21 @@ OTHER_COLOURS = (
 )
 
 
+REFERENCE: dict[str, Any] = {"color": "#444444", "lw": 0.9, "ls": (0, (4, 3))}
+"""How a line is drawn that values are held against, such as white noise."""
+NARROWEST = 4.6
+"""Width of a figure of panels, inches, however few they are."""
+
+
+class Drawing(Protocol):
+    """What a figure shows, ready to be drawn."""
+
+    def draw(self) -> Figure:
+        """Return the figure."""
+
+
 @contextmanager
-def styled() -> Iterator[None]:
+def _styled() -> Iterator[None]:
     """Draw with this project's style, whatever the user's configuration."""
     import matplotlib as mpl
 
@@ -79,15 +93,61 @@ def decimals(axis: Axis) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
-def svg(figure: Figure, digest: str) -> bytes:
+def panels(
+    count: int,
+    most: int,
+    size: tuple[float, float],
+    margin: tuple[float, float],
+    *,
+    share: bool = False,
+) -> tuple[Figure, Sequence[Axes]]:
+    """Return a figure and its panels in lines; places without one are empty.
+
+    Args:
+        count: number of panels, at least 1.
+        most: of them in a line.
+        size: (width, height) of a panel, inches.
+        margin: (width, height) beside them, inches.
+        share: the panels share both axes.
+    """
+    from matplotlib.figure import Figure
+
+    columns, lines = min(most, count), -(-count // most)
+    width = max(NARROWEST, size[0] * columns + margin[0])
+    figure = Figure(figsize=(width, size[1] * lines + margin[1]), layout="constrained")
+    axes = figure.subplots(lines, columns, sharex=share, sharey=share, squeeze=False).ravel()
+    for axis in axes[count:]:
+        axis.set_visible(False)
+    return figure, list(axes[:count])
+
+
+def bare(axis: Axes) -> None:
+    """Leave a picture alone: no ticks, no grid, no frame."""
+    axis.set(xticks=[], yticks=[])
+    axis.grid(False)
+    for side in axis.spines.values():
+        side.set_visible(False)
+
+
+def png(drawing: Drawing, dpi: int) -> bytes:
+    """Return a figure as PNG."""
+    stream = io.BytesIO()
+    with _styled():
+        drawing.draw().savefig(stream, format="png", dpi=dpi, metadata={"Software": None})
+    return stream.getvalue()
+
+
+def svg(drawing: Drawing, digest: str) -> bytes:
     """Return a figure as SVG, ending in a line that names its data and its own hash.
 
     Args:
-        figure: the figure.
+        drawing: the figure.
         digest: hash of everything that it shows.
     """
     stream = io.BytesIO()
-    figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
+    with _styled():
+        figure = drawing.draw()
+        figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
     text = re.sub(rb"[ \t]+\n", b"\n", stream.getvalue())
     return text + f"<!-- data {digest} svg {hashlib.sha256(text).hexdigest()} -->\n".encode()
 

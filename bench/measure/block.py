@@ -61,7 +61,7 @@ def run_block(
     parts = in_parts(attack_some, correct, job.batch_size, smaller)
     for part in parts:
         rows.fill(part, labels, clean.zero_grad)
-    return assemble(attack, ids, rows, parts, images.shape, keep_deltas)
+    return assemble((attack, job.attack_hash(attack)), ids, rows, parts, images.shape, keep_deltas)
 
 
 def _attack_part(
@@ -78,7 +78,7 @@ def _attack_part(
     part_ids = tuple(ids[int(i)] for i in chosen)
     begin = time.perf_counter()
     starts, ok = None, None
-    if spec.minimal:
+    if spec.needs_starts:
         starts, ok = job.starts.starts(attack, part_ids, y.tolist(), x)
     outcome = attack_batch(job.model, spec, x, y, starts, ok, job.step)
     seconds = (time.perf_counter() - begin) / max(len(part_ids), 1)

@@ -9,12 +9,15 @@ import torch
 from torch import Tensor, nn
 
 from bench.attacks.starts import StartPool
-from bench.data.base import Images, Transform, load_batch
-from bench.entries.attacks import AttackSpec
+from bench.data.base import Images, Transform, load_batch, positions_of
+from bench.entries.attacks import AttackSettings, attack_hash
 from bench.errors import BenchError
 from bench.measure.memory import in_parts
 from bench.spectrum import spectral_metrics
 from bench.steps.step import GradientStep
+
+REMEMBERED = 64
+"""Blocks whose clean images are not measured again for the next attack."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ class Job:
     model: nn.Module
     images: Images
     transform: Transform | None
-    attacks: Mapping[str, AttackSpec]
+    attacks: Mapping[str, AttackSettings]
     pool_ids: tuple[int, ...]
     seed: int
     classes: int
@@ -47,23 +50,28 @@ class Job:
     batch_size: int
     step: GradientStep | None = None
     starts: StartPool = field(init=False)
-    _positions: dict[int, int] = field(init=False, repr=False)
     _clean: dict[tuple[int, ...], CleanBlock] = field(init=False, repr=False, default_factory=dict)
+    _hashes: dict[str, str] = field(init=False, repr=False, default_factory=dict)
 
     def __post_init__(self) -> None:
-        positions = {int(i): p for p, i in enumerate(self.images.ids)}
-        object.__setattr__(self, "_positions", positions)
         pool = StartPool(self.load, lambda x: self.logits(x).argmax(1), self.pool_ids, self.seed)
         object.__setattr__(self, "starts", pool)
 
+    def attack_hash(self, attack: str) -> str:
+        """Return the identity of one of the job's attacks, 64 hex digits."""
+        if attack not in self._hashes:
+            settings = self.attacks[attack]
+            self._hashes[attack] = attack_hash(attack, settings, self.seed, self.pool_ids)
+        return self._hashes[attack]
+
     def load(self, sample_ids: Sequence[int]) -> Tensor:
         """Return the images of these ids, (B, C, H, W) float32 in [0, 1], on the device."""
-        positions = [self._positions[i] for i in sample_ids]
+        positions = positions_of(self.images, sample_ids).tolist()
         return load_batch(self.images, positions, self.transform).to(self.device)
 
     def labels(self, sample_ids: Sequence[int]) -> Tensor:
         """Return the labels of these ids, (B,) int64, on the device."""
-        positions = [self._positions[i] for i in sample_ids]
+        positions = positions_of(self.images, sample_ids)
         return torch.from_numpy(self.images.labels[positions]).to(self.device)
 
     def logits(self, images: Tensor) -> Tensor:
@@ -78,7 +86,7 @@ class Job:
         return logits
 
     def clean(self, sample_ids: tuple[int, ...], images: Tensor, labels: Tensor) -> CleanBlock:
-        """Return what is known of the clean images; computed once for all attacks."""
+        """Return what is known of the clean images; of the last blocks it is remembered."""
         if sample_ids not in self._clean:
             everything = torch.arange(len(images), device=images.device)
             parts = in_parts(
@@ -86,6 +94,8 @@ class Job:
                 everything,
                 self.batch_size,
             )
+            while len(self._clean) >= REMEMBERED:
+                del self._clean[next(iter(self._clean))]
             self._clean[sample_ids] = CleanBlock(
                 *(torch.cat([getattr(p, f.name) for p in parts]) for f in fields(CleanBlock))
             )

@@ -49,12 +49,17 @@ class Rows:
         self.columns[name][where] = values.cpu().numpy()
 
     def fill(self, part: Part, labels: Tensor, zero_grad: Tensor) -> None:
-        """Enter one attacked batch; a sample without a usable result keeps its gaps."""
+        """Enter one attacked batch; a sample without a usable result keeps its gaps.
+
+        A stalled sample has a perturbation, which is measured like any other; it is its status
+        that keeps it out of success and means.
+        """
         outcome = part.outcome
         where = part.chosen.cpu().numpy()
         status = np.full(len(where), "ok", dtype=object)
         status[(outcome.adv_pred == labels[part.chosen]).cpu().numpy()] = "not_fooled"
         status[part.zero.cpu().numpy()] = "zero"
+        status[outcome.stalled.cpu().numpy()] = "stalled"
         status[outcome.nonfinite.cpu().numpy()] = "nonfinite"
         status[outcome.init_failed.cpu().numpy()] = "init_failed"
         self.status[where] = status
@@ -68,13 +73,14 @@ class Rows:
 
 
 def assemble(
-    attack: str,
+    attack: tuple[str, str],
     ids: tuple[int, ...],
     rows: Rows,
     parts: Sequence[Part],
     shape: torch.Size,
     keep_deltas: bool,
 ) -> Block:
+    """Return a block from its filled columns; `attack` is name and hash."""
     side = (min(shape[2], 64), min(shape[3], 64))
     total, kept = np.zeros(side), 0
     examples: list[tuple[int, npt.NDArray[np.float32], npt.NDArray[np.float32]]] = []
@@ -97,7 +103,8 @@ def assemble(
         empty = np.zeros((0, *shape[1:]), dtype=np.float32)
         deltas = np.concatenate([empty, *(p.delta.cpu().numpy() for p in parts)])
     return Block(
-        attack=attack,
+        attack=attack[0],
+        attack_hash=attack[1],
         sample_ids=ids,
         columns=columns,
         spectrum_sum=total,

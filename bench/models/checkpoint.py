@@ -1,28 +1,45 @@
-"""Weights on disk: safetensors with JSON metadata, written whole or not at all, always checked."""
+"""Weights on disk: safetensors with JSON metadata, or `torch.save`; read once, always checked.
+
+A file is read into memory once, and what is hashed is what is parsed. Its first bytes say what it
+is, not its name. Of a file with several things in it the one set of weights is taken; where there
+are two, nobody guesses.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import io
 import json
-import pickle
+import struct
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import safetensors.torch
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
-from torch import Tensor, nn
+from torch import Tensor
 
 from bench.errors import BenchError
 from bench.files import write_bytes
+from bench.models.weights import load_weights
+
+__all__ = ["Checkpoint", "load_weights", "read_checkpoint", "write_checkpoint"]
 
 KEY = "bench"
 """Metadata key of the JSON text in a safetensors file."""
+LARGEST_COUNT = 2**63 - 1
+"""Of the whole numbers in the metadata."""
 
-TORCH_SUFFIXES = (".pt", ".pth", ".bin")
+_FOREIGN = (
+    (b"\x89HDF", "an HDF5 file (Keras?)"),
+    (b"\x1f\x8b", "a gzip file; unpack it"),
+    (b"<", "a web page"),
+    (b"version https://git-lfs", "a pointer of git-lfs; run `git lfs pull`"),
+    (b"\x93NUMPY", "a NumPy array"),
+)
+"""How files begin that are taken for weights, and what they are."""
 
 
 @dataclass(frozen=True)
@@ -53,128 +70,131 @@ def write_checkpoint(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[st
     text = json.dumps(meta, sort_keys=True, separators=(",", ":"))
     # safetensors takes no two names of one memory, which tied layers have
     cpu = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    data = save(cpu, metadata={KEY: text})
+    data = safetensors.torch.save(cpu, metadata={KEY: text})
     write_bytes(path, data)
     return hashlib.sha256(data).hexdigest()
 
 
 def read_checkpoint(path: Path, *, sha256: str | None = None) -> Checkpoint:
-    """Read a safetensors file, or a state dict of `torch.save` (.pt, .pth, .bin).
+    """Read a safetensors file, or what `torch.save` wrote: a state dict, or one set among others.
 
     Args:
-        path: the file.
+        path: the file; its first bytes decide the format.
         sha256: what it must hash to, 64 hex digits; None: not checked.
 
     Raises:
-        BenchError: missing, truncated, not a weights file, or another SHA-256.
+        BenchError: missing, truncated, not a weights file, more than one set of weights in it, or
+            another SHA-256.
     """
     try:
-        digest = file_sha256(path)
-    except OSError as error:
+        data = path.read_bytes()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
         raise BenchError(
-            f"expected a weights file, got {error.strerror!r}, in {path}; check the path"
+            f"expected a weights file, got {reason!r}, in {path}; check the path"
         ) from error
+    digest = hashlib.sha256(data).hexdigest()
     if sha256 is not None and digest != sha256:
         raise BenchError(
             f"expected SHA-256 {sha256}, got {digest}, in {path}; fetch the file again"
         )
-    torch_file = path.suffix in TORCH_SUFFIXES
-    tensors, meta = _read_torch(path) if torch_file else _read_safetensors(path)
+    tensors, meta = _parse(data, path)
     return Checkpoint(tensors, meta, digest)
 
 
-def file_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file, 64 hex digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _parse(data: bytes, path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Return tensors and metadata of a file's bytes. Raises BenchError whatever is wrong."""
+    # a zip, or a pickle of protocol 2 or later: both of torch.save
+    if data[:4] == b"PK\x03\x04" or (data[:1] == b"\x80" and data[8:9] != b"{"):
+        return _read_torch(data, path), {}
+    for start, kind in _FOREIGN:
+        if data.startswith(start) and data[8:9] != b"{":
+            raise BenchError(
+                f"expected weights (safetensors, or torch.save), found {kind}, in {path}; give a "
+                "file of weights"
+            )
+    return _read_safetensors(data, path)
 
 
-def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def _read_safetensors(data: bytes, path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
-        with safe_open(path, framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            meta = json.loads((file.metadata() or {}).get(KEY, "{}"))
-    except (SafetensorError, OSError, ValueError) as error:
+        tensors = safetensors.torch.load(data)
+    except Exception as error:  # the library raises whatever its version does
         raise BenchError(
             f"expected a whole safetensors file, got {_one_line(error)!r}, in {path}; "
             "it is truncated or of another format: fetch it again"
         ) from error
-    return tensors, meta
+    return tensors, _metadata(data, path)
 
 
-def _read_torch(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def _metadata(data: bytes, path: Path) -> dict[str, Any]:
+    """Return the project's metadata in the header of a file that safetensors has read."""
+    (size,) = struct.unpack_from("<Q", data)
+    try:
+        header = json.loads(data[8 : 8 + size])
+        meta = json.loads((header.get("__metadata__") or {}).get(KEY, "{}"))
+    except (ValueError, RecursionError) as error:
+        raise BenchError(
+            f"expected JSON in the metadata {KEY!r}, got {_one_line(error)!r}, in {path}; "
+            "save the file again without it"
+        ) from None
+    counts = [meta.get(key) for key in ("train_count", "seed")] if isinstance(meta, dict) else [""]
+    if not all(c is None or (type(c) is int and 0 <= c <= LARGEST_COUNT) for c in counts):
+        raise BenchError(
+            f"expected a JSON object with whole numbers train_count and seed in the metadata "
+            f"{KEY!r}, got another, in {path}; save the file again without it"
+        )
+    assert isinstance(meta, dict), "anything else was refused"
+    return meta
+
+
+# ---------------------------------------------------------------- torch.save
+
+
+def _read_torch(data: bytes, path: Path) -> dict[str, Tensor]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it warns of what the error says anyway
-            found = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
+            found = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    except Exception as error:  # a broken pickle raises anything
         raise BenchError(
             f"expected weights that torch.load(weights_only=True) reads, got "
             f"{_one_line(error)!r}, in {path}; fetch it again or convert it to safetensors"
         ) from error
-    if isinstance(found, dict) and isinstance(found.get("state_dict"), dict):
-        found = found["state_dict"]
-    if not isinstance(found, dict) or not all(isinstance(v, Tensor) for v in found.values()):
+    sets = dict(_sets(found))
+    if len(sets) == 1:
+        return next(iter(sets.values()))
+    if sets:
+        keys = " and ".join(repr(key) for key in sets)
+        first = next(iter(sets))
         raise BenchError(
-            f"expected a state dict (names to tensors), got {type(found).__name__}, in {path}; "
-            "save `model.state_dict()`"
+            f"expected one set of weights, found {len(sets)} ({keys}), in {path}; save the one "
+            f"that you mean into a file of its own (torch.save(file[{first!r}], PATH))"
         )
-    return dict(found), {}
+    raise BenchError(f"expected a state dict (names to tensors), {_unlike(found)}, in {path}; "
+                     "save `model.state_dict()`")  # fmt: skip
 
 
-def load_weights(module: nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
-    """Copy a state dict into a module; every entry must be there, with its shape.
-
-    Of entries that are one tensor in the module (tied layers) one is enough, and those that are
-    there must be equal.
-
-    Args:
-        module: changed in place.
-        tensors: the state dict.
-        where: named in the message (the file).
-
-    Raises:
-        BenchError: names the first entry that is missing, has another shape or another value than
-            one that it is tied to, or is one too many.
-    """
-    tensors = {**tensors, **_tied(module, tensors, where)}
-    for name, own in module.state_dict().items():
-        if name not in tensors:
-            raise BenchError(
-                f"expected the entry {name!r}, found none, in {where}; the weights are of another "
-                "model"
-            )
-        if tensors[name].shape != own.shape:
-            raise BenchError(
-                f"expected shape {tuple(own.shape)} for the entry {name!r}, got "
-                f"{tuple(tensors[name].shape)}, in {where}; the weights are of another model"
-            )
-    extra = next((name for name in tensors if name not in module.state_dict()), None)
-    if extra is not None:
-        raise BenchError(
-            f"expected no entry {extra!r}, found one, in {where}; the weights are of another model"
-        )
-    module.load_state_dict(dict(tensors))
+def _sets(found: Any, name: str = "", depth: int = 0) -> Iterator[tuple[str, dict[str, Tensor]]]:
+    """Give each state dict in what `torch.save` wrote, with the keys that lead to it."""
+    if not isinstance(found, dict) or depth > 3:
+        return
+    if found and all(isinstance(k, str) and isinstance(v, Tensor) for k, v in found.items()):
+        yield name, dict(found)
+        return
+    for key, value in found.items():
+        if isinstance(key, str):  # an optimiser numbers its tensors
+            yield from _sets(value, f"{name}.{key}" if name else key, depth + 1)
 
 
-def _tied(module: nn.Module, tensors: Mapping[str, Tensor], where: str) -> dict[str, Tensor]:
-    """Return the missing entries whose tensor the module has under another name as well."""
-    groups: dict[tuple[int, torch.Size, tuple[int, ...]], list[str]] = {}
-    for name, own in module.state_dict().items():
-        if own.numel():
-            groups.setdefault((own.data_ptr(), own.shape, own.stride()), []).append(name)
-    missing: dict[str, Tensor] = {}
-    for names in groups.values():
-        there = [name for name in names if name in tensors]
-        for name in there[1:]:
-            if not torch.equal(tensors[there[0]], tensors[name]):
-                raise BenchError(
-                    f"expected one value for {there[0]!r} and {name!r}, which are one tensor in "
-                    f"the model, got two, in {where}; the weights are of another model"
-                )
-        missing |= {name: tensors[there[0]] for name in names if there and name not in tensors}
-    return missing
+def _unlike(found: Any) -> str:
+    if not isinstance(found, dict):
+        return f"got {type(found).__name__}"
+    odd = [repr(key)[:60] for key, value in found.items() if not isinstance(value, Tensor)]
+    if not odd:
+        return "got no tensors" if not found else "got names that are no texts"
+    return f"got other things under {', '.join(odd[:3])}{', ...' if len(odd) > 3 else ''}"
 
 
-def _one_line(error: Exception) -> str:
-    return str(error).strip().split("\n")[0] or type(error).__name__
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split("\n")[0].split())[:200] or type(error).__name__

@@ -7,6 +7,8 @@ the collapsed net costs what it costs on a linear classifier, however deep the n
 from __future__ import annotations
 
 import copy
+import math
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
@@ -30,9 +32,20 @@ class AffineNet(nn.Module):
         self.weight = nn.Parameter(weight, requires_grad=False)
         self.bias = nn.Parameter(offset, requires_grad=False)
 
+    @classmethod
+    def empty(cls, input_shape: tuple[int, int, int], classes: int) -> AffineNet:
+        """Return a map of zeros that takes images (C, H, W), for weights to be loaded into."""
+        return cls(torch.zeros(classes, math.prod(input_shape)), torch.zeros(classes))
+
     def forward(self, images: Tensor) -> Tensor:
         """Map images (B, C, H, W) to logits (B, classes)."""
         return nn.functional.linear(images.flatten(1), self.weight, self.bias)
+
+
+def is_affine(tensors: Mapping[str, Tensor]) -> bool:
+    """Return whether a state dict is that of an affine map of flat images (`AffineNet`)."""
+    names = {"weight": 2, "bias": 1}
+    return {name: tensor.ndim for name, tensor in tensors.items()} == names
 
 
 def collapse(module: nn.Module, input_shape: tuple[int, int, int]) -> AffineNet:
@@ -51,19 +64,6 @@ def collapse(module: nn.Module, input_shape: tuple[int, int, int]) -> AffineNet:
     like = next(module.parameters())
     jacobian, offset = _affine(module, input_shape)
     return AffineNet(jacobian.flatten(1).to(like), offset.to(like)).eval()
-
-
-def beta(module: nn.Module, input_shape: tuple[int, int, int]) -> Tensor:
-    """Return the end-to-end weights of a net without nonlinearity, (classes, C, H, W) float64.
-
-    Args:
-        module: images (B, C, H, W) -> logits (B, classes).
-        input_shape: (C, H, W).
-
-    Raises:
-        BenchError: the net is not affine; a ReLU net has another beta at every image.
-    """
-    return _affine(module, input_shape)[0]
 
 
 def _affine(module: nn.Module, input_shape: tuple[int, int, int]) -> tuple[Tensor, Tensor]:

@@ -11,15 +11,16 @@ import torch
 from torch import Tensor, nn
 
 from bench.entries import registry
-from bench.entries.dataset import DatasetEntry
 from bench.entries.model import ModelEntry
 from bench.errors import BenchError
-from bench.models import preprocessing
-from bench.models.checkpoint import load_weights, read_checkpoint
-from bench.models.collapse import collapse
-from bench.models.factory import from_factory
+from bench.models import preprocessing, timm_source
+from bench.models.checkpoint import read_checkpoint
+from bench.models.choose import find_model
+from bench.models.collapse import AffineNet, collapse, is_affine
+from bench.models.factory import OnClones, check_random, from_factory
 from bench.models.identity import state_dict_sha256
 from bench.models.nets import build_net
+from bench.models.weights import load_weights
 
 if TYPE_CHECKING:
     from bench.data.base import Transform
@@ -41,6 +42,27 @@ class OnUnitImages(nn.Module):
         """Map (B, C, H, W) images in [0, 1] to (B, classes) logits."""
         logits: Tensor = self.model((images - self.mean) / self.std)
         return logits
+
+
+class SomeClasses(nn.Module):
+    """A model of many classes, asked for some of them only.
+
+    Args:
+        model: images -> (B, all classes) logits.
+        subset: the classes' indices, in the order in which their logits are wanted.
+    """
+
+    subset: Tensor
+
+    def __init__(self, model: nn.Module, subset: tuple[int, ...]) -> None:
+        super().__init__()
+        self.model = model
+        self.register_buffer("subset", torch.tensor(subset), persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map (B, C, H, W) images to (B, len(subset)) logits."""
+        logits: Tensor = self.model(images)
+        return logits.index_select(1, self.subset)
 
 
 @dataclass(frozen=True)
@@ -82,6 +104,11 @@ class LoadedModel:
     preprocessing: Mapping[str, Any]
     """Settings of that transform and the normalisation, for the metadata."""
 
+    @property
+    def affine(self) -> bool:
+        """Whether the model is known to be an affine map: a net without nonlinearity."""
+        return self.entry.net is not None and not self.entry.net.relu
+
 
 def load_model(
     model: str,
@@ -102,12 +129,12 @@ def load_model(
     Returns:
         A module from (B, C, H, W) float images in [0, 1] to (B, classes) logits; eval mode,
         parameters frozen, normalisation inside. A net without nonlinearity comes collapsed
-        to the one affine map that it is.
+        to the one affine map that it is; its file may hold that map itself.
 
     Raises:
         BenchError: unknown name, or weights that are missing, damaged or of another model.
     """
-    return load(registry.model(model), weights, torch.device(device), trust, seed=seed).module
+    return load(find_model(model), weights, torch.device(device), trust, seed=seed).module
 
 
 def load(
@@ -118,6 +145,7 @@ def load(
     *,
     seed: int = 0,
     trained: Path | None = None,
+    offline: bool = False,
 ) -> LoadedModel:
     """Return a loaded model with everything that an evaluation needs to know of it.
 
@@ -128,14 +156,21 @@ def load(
         trust: allow `factory` entries.
         seed: of random weights.
         trained: checkpoint of `bench train`, used as the default where the entry names none.
+        offline: never ask the network.
     """
     dataset = registry.dataset(entry.dataset)
     check(entry, weights, trained)
     config = preprocessing.settings(entry, dataset)
     file = _file(entry, weights, trained)
-    module = _build(
-        entry, dataset, config, hub=file is None and weights != "random", seed=seed, trust=trust
-    )
+    outputs = len(registry.trained_on(dataset).classes)
+    with timm_source.offline(offline):
+        module = _build(
+            entry, outputs, config, hub=file is None and weights != "random", seed=seed, trust=trust
+        )
+    if weights == "random" and entry.factory is not None:
+        check_random(module, entry.factory, seed, config["input_size"])
+    n_params = sum(p.numel() for p in module.parameters())
+    linear = entry.net is not None and not entry.net.relu
     sha256: str | None = None
     meta: Mapping[str, Any] = {}
     if file is not None:
@@ -143,8 +178,10 @@ def load(
         if trained is not None and file == trained:
             expected = None
         checkpoint = read_checkpoint(file, sha256=expected)
-        load_weights(module, checkpoint.tensors, str(file))
         sha256, meta = checkpoint.sha256, checkpoint.meta
+        if linear and is_affine(checkpoint.tensors):
+            module = AffineNet.empty(config["input_size"], len(dataset.classes))
+        load_weights(module, checkpoint.tensors, str(file))
     found = WeightsFound(
         kind=weights if weights in ("default", "random") else "path",
         where=_where(entry, weights, file, seed),
@@ -153,10 +190,11 @@ def load(
         train_count=_whole(meta.get("train_count")),
         train_seed=_whole(meta.get("seed")),
     )
-    n_params = sum(p.numel() for p in module.parameters())
-    if entry.net is not None and not entry.net.relu:
+    if linear and not isinstance(module, AffineNet):
         module = collapse(module.eval().requires_grad_(False), config["input_size"])
     wrapped = OnUnitImages(module, config["mean"], config["std"]) if config["mean"] else module
+    wrapped = OnClones(wrapped) if entry.factory is not None else wrapped
+    wrapped = SomeClasses(wrapped, dataset.class_subset) if dataset.class_subset else wrapped
     wrapped = wrapped.eval().requires_grad_(False).to(device)
     return LoadedModel(
         entry=entry,
@@ -178,17 +216,16 @@ def check(entry: ModelEntry, weights: str | Path, trained: Path | None = None) -
     """
     file = _file(entry, weights, trained)
     if entry.tag is not None:
-        from bench.models import timm_source
-
         timm_source.known_tag(entry.tag)
         if file is None and weights == "default":
-            timm_source.check_classes(entry.tag, len(registry.dataset(entry.dataset).classes))
+            classes = registry.trained_on(registry.dataset(entry.dataset)).classes
+            timm_source.check_classes(entry.tag, len(classes))
     if file is not None and not file.is_file():
         raise BenchError(f"expected a weights file, got 'No such file', in {file}; check the path")
 
 
 def _whole(value: object) -> int | None:
-    return value if isinstance(value, int) else None
+    return value if type(value) is int else None
 
 
 def _file(entry: ModelEntry, weights: str | Path, trained: Path | None) -> Path | None:
@@ -203,17 +240,27 @@ def _file(entry: ModelEntry, weights: str | Path, trained: Path | None) -> Path 
         return trained
     if entry.source == "timm" or (entry.source == "factory" and entry.weights is None):
         return None
+    command = _command(entry)
     raise BenchError(
         f"expected trained weights of {entry.name!r}, found none: its entry names no file"
         + (f" and {trained} does not exist" if trained and entry.net else "")
-        + (f"; run `bench train --model {entry.name}`, give" if entry.net else "; give")
+        + (f"; run `{command}`, give" if command else "; give")
         + " --weights PATH, or --weights random for an untrained control"
     )
 
 
+def _command(entry: ModelEntry) -> str | None:
+    """Return what trains an entry's weights: what it states, else `bench train`."""
+    if entry.weights is not None and entry.weights.command is not None:
+        return entry.weights.command
+    base, _, seed = entry.name.partition("@seed")
+    train = f"bench train --model {base}" + (f" --seed {seed}" if seed else "")
+    return train if entry.net else None
+
+
 def _build(
     entry: ModelEntry,
-    dataset: DatasetEntry,
+    outputs: int,
     config: Mapping[str, Any],
     *,
     hub: bool,
@@ -223,17 +270,15 @@ def _build(
     if entry.source == "net":
         assert entry.net is not None, "validated: source net has its table"
         shape = config["input_size"]
-        return build_net(entry.net, input_shape=shape, classes=len(dataset.classes), seed=seed)
+        return build_net(entry.net, input_shape=shape, classes=outputs, seed=seed)
     if entry.source == "factory":
         assert entry.factory is not None, "validated: source factory has its key"
         return from_factory(entry.factory, trust, seed)
-    from bench.models import timm_source
-
     assert entry.tag is not None, "validated: these sources have a tag"
     return timm_source.build(
         entry.tag,
         pretrained=hub and entry.source == "timm",
-        classes=len(dataset.classes),
+        classes=outputs,
         shape=config["input_size"],
         seed=seed,
     )

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import difflib
 import os
+import re
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -21,14 +23,30 @@ if TYPE_CHECKING:
     import PIL.Image
 
 
+_HUB = re.compile(r"^(?:hf[-_]hub:|local-dir:|timm/)")
+"""How names begin that timm takes besides its own: addresses."""
+
+
+def is_meant(name: str) -> bool:
+    """Return whether a name is one of timm's: an arch with or without tag, old, or an address."""
+    import timm
+
+    return bool(_HUB.match(name)) or timm.is_model(name.partition(".")[0])
+
+
+@cache
 def known_tag(tag: str) -> str:
-    """Return the full `arch.tag` of a timm name; a bare arch gets timm's default tag.
+    """Return the full `arch.tag` of a timm name.
+
+    A bare arch gets timm's default tag, an old name the current one, and `hf-hub:timm/` before a
+    name is dropped.
 
     Raises:
-        BenchError: timm does not have it; the text names the nearest ones.
+        BenchError: timm does not have it; the text names the nearest ones, or what to type.
     """
     import timm
 
+    tag = _current(_without_address(tag))
     arch, _, chosen = tag.partition(".")
     if not timm.is_model(arch):
         near = difflib.get_close_matches(arch, timm.list_models(), n=3, cutoff=0.7)
@@ -44,10 +62,45 @@ def known_tag(tag: str) -> str:
     return tag if chosen or cfg is None or not cfg.tag else f"{arch}.{cfg.tag}"
 
 
+def _without_address(name: str) -> str:
+    """Return the name in an address of timm's own weights. Raises BenchError for others."""
+    plain = re.sub(r"^(?:hf[-_]hub:)?timm/", "", name)
+    if _HUB.match(plain):
+        raise BenchError(
+            f"expected a name of timm's, found the address {name!r}; write an entry with "
+            'source = "checkpoint" and tag = the arch, and give its weights with --weights PATH '
+            "(or type timm's own name, as in hf-hub:timm/resnet50.a1_in1k)"
+        )
+    return plain
+
+
+def _current(name: str) -> str:
+    """Return what timm calls a model now. Raises BenchError if it has it no more."""
+    import timm
+
+    arch, dot, _ = name.partition(".")
+    old = timm.models.get_deprecated_models()
+    if arch not in old:
+        return name
+    now = old[arch]
+    if now is None:
+        raise BenchError(
+            f"timm {timm.__version__} has removed {arch!r} and names no successor; choose another "
+            "model (see timm.list_models())"
+        )
+    if dot:
+        raise BenchError(
+            f"expected a current name, got {name!r}: {arch!r} is timm's old name of {now!r}, and "
+            f"has no tags; type {now}"
+        )
+    return str(now)
+
+
 def check_classes(tag: str, classes: int) -> None:
     """Raise BenchError, before anything is downloaded, if timm's weights have other classes."""
     import timm
 
+    tag = known_tag(tag)
     cfg = timm.get_pretrained_cfg(tag)
     if cfg is not None and cfg.num_classes != classes:
         found = f"{cfg.num_classes} classes" if cfg.num_classes else "no read-out"
@@ -64,14 +117,18 @@ def data_config(tag: str | None, input_size: int | None) -> dict[str, Any]:
 
     Args:
         tag: timm `arch.tag`; None: timm's defaults.
-        input_size: side to evaluate at instead of the configuration's own.
+        input_size: side to evaluate at instead of the configuration's own, with the crop of
+            training; None: size and crop of timm's own test, where it states one (`test_input_size`
+            and `test_crop_pct`), as its published accuracies have it.
     """
     import timm
 
-    cfg = None if tag is None else timm.get_pretrained_cfg(tag, allow_unregistered=True)
+    cfg = None if tag is None else timm.get_pretrained_cfg(known_tag(tag), allow_unregistered=True)
     known = cfg.to_dict() if cfg is not None else {}
     wanted = {} if input_size is None else {"input_size": (3, input_size, input_size)}
-    config: dict[str, Any] = timm.data.resolve_data_config(wanted, pretrained_cfg=known)
+    config: dict[str, Any] = timm.data.resolve_data_config(
+        wanted, pretrained_cfg=known, use_test_size=input_size is None
+    )
     return config
 
 
@@ -141,6 +198,7 @@ def build(
     """
     import timm
 
+    tag = known_tag(tag)
     options = {} if shape is None else _input_options(tag, shape)
     try:
         if pretrained:
@@ -191,7 +249,7 @@ def _with_weights(tag: str, options: dict[str, Any]) -> nn.Module:
             "control)"
         )
     try:
-        with _offline() if cached else contextlib.nullcontext():
+        with offline(cached):
             model: nn.Module = timm.create_model(tag, pretrained=True, **options)
     except (OSError, HfHubHTTPError) as error:
         reason = str(error).strip().splitlines()[0]
@@ -203,8 +261,11 @@ def _with_weights(tag: str, options: dict[str, Any]) -> nn.Module:
 
 
 @contextlib.contextmanager
-def _offline() -> Iterator[None]:
-    """Keep the hub's client from asking the network for what is in its cache."""
+def offline(wanted: bool = True) -> Iterator[None]:
+    """Keep the hub's client off the network for a while; what is in its cache is found."""
+    if not wanted:
+        yield
+        return
     from huggingface_hub import constants
 
     before = constants.HF_HUB_OFFLINE
@@ -228,6 +289,8 @@ def _cached(cfg: Any) -> bool:
 
 def _unreachable(endpoint: str) -> str | None:
     """Return why the hub is not asked or does not answer; its client would try for a minute."""
-    if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "TRUE", "YES", "ON"):
+    from huggingface_hub import constants
+
+    if constants.HF_HUB_OFFLINE:
         return "the run is offline"
     return unreachable(endpoint)

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import io
+import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from bench.entries import registry
 from bench.entries.dataset import DatasetEntry
 from bench.entries.model import ModelEntry
 from bench.errors import BenchError
-from bench.files import write_bytes
 from bench.grid import white_noise
 from bench.probes import noise, paths, sinusoids
 from bench.probes.transfer import Response, measure
 from bench.results import probes as store
+from bench.results.filesystem import FileSystem
 from bench.results.provenance import commit, now, versions
 from bench.results.transform import transform_text
-from bench.run.request import Request, model_entry
+from bench.run.choose import model_entry
+from bench.run.request import Request
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def plan_transfer(
     """
     if seed < 0:
         raise BenchError(f"expected --seed of at least 0, got {seed}")
-    entry = model_entry(Request(model=model, dataset=dataset))
+    entry = model_entry(Request.of(model=model, dataset=dataset))
     data = registry.dataset(entry.dataset)
     size = paths.input_size(input_size, data)
     return TransferPlan(entry, data, paths.paths(entry, data), size, seed)
@@ -103,28 +103,27 @@ def rows(found: Transfer) -> list[dict[str, Any]]:
     return points + rings
 
 
-def write(found: Transfer, output: Path) -> list[Path]:
-    """Write `<output>/probes/<dataset>/<model>.transfer.{parquet,svg,png}`; return the paths.
+def write(found: Transfer, files: FileSystem) -> list[str]:
+    """Write `probes/<dataset>/<model>.transfer.{parquet,svg,png}`; return where they are.
 
     Raises:
         BenchError: the place can't be written.
     """
-    from bench.figures.style import styled, svg
-    from bench.probes.figure import draw
-    from bench.results.read import file_sha256
+    from bench.figures.style import png, svg
+    from bench.probes.drawing import drawing
 
     plan = found.plan
-    path = store.probe_path(output, plan.dataset.name, plan.entry.name, "transfer")
-    store.write(path, store.table(rows(found), store.TRANSFER), found.metadata)
-    picture = io.BytesIO()
-    with styled():
-        figure = draw(found.response, plan.entry.name, plan.transform)
-        drawing = svg(figure, file_sha256(path))
-        figure.savefig(picture, format="png", dpi=150, metadata={"Software": None})
-    written = [path, path.with_suffix(".svg"), path.with_suffix(".png")]
-    write_bytes(written[1], drawing)
-    write_bytes(written[2], picture.getvalue())
-    return written
+    address = store.probe_address(plan.dataset.name, plan.entry.name, "transfer")
+    store.write(files, address, store.table(rows(found), store.TRANSFER), found.metadata)
+    with files.open(address.file) as stream:
+        digest = hashlib.sha256(stream.read()).hexdigest()
+    shown = drawing(found.response, plan.entry.name, plan.transform)
+    stem = address.file.removesuffix(".parquet")
+    pictures = {f"{stem}.svg": svg(shown, digest), f"{stem}.png": png(shown, dpi=150)}
+    for key, content in pictures.items():
+        with files.put(key) as out:
+            out.write(content)
+    return [files.where(key) for key in (address.file, *pictures)]
 
 
 def _describe(plan: TransferPlan, response: Response) -> dict[str, Any]:

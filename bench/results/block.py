@@ -21,6 +21,7 @@ class Block:
 
     Attributes:
         attack: attack name.
+        attack_hash: its identity (`bench.entries.attacks.attack_hash`).
         sample_ids: (B,) ids in order.
         columns: column name -> (B,) or (B, 64) array; NaN or -1 (classes) where missing.
         spectrum_sum: (h, w) float64, sum over kept samples of the fftshifted p.
@@ -30,6 +31,7 @@ class Block:
     """
 
     attack: str
+    attack_hash: str
     sample_ids: tuple[int, ...]
     columns: Columns
     spectrum_sum: npt.NDArray[np.float64]
@@ -37,3 +39,13 @@ class Block:
     examples: tuple[tuple[int, npt.NDArray[np.float32], npt.NDArray[np.float32]], ...]
     deltas: npt.NDArray[np.float32] | None = None
     delta_ids: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class CleanRows:
+    """Clean predictions of some samples; each array is (B,) int64."""
+
+    sample_id: npt.NDArray[np.int64]
+    label: npt.NDArray[np.int64]
+    pred: npt.NDArray[np.int64]
+    label_rank: npt.NDArray[np.int64]

@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bench.errors import BenchError
-from bench.files import atomic
+from bench.results.address import Address
+from bench.results.filesystem import FileSystem
 from bench.results.schema import METADATA_KEY
 
 VERSION = 1
@@ -40,9 +41,9 @@ TRANSFER = pa.schema(
 `bench.probes.noise.Ring`). Null where a quantity does not exist."""
 
 
-def probe_path(output: Path, dataset: str, model: str, probe: str) -> Path:
+def probe_address(dataset: str, model: str, probe: str) -> Address:
     """Return where a probe's result goes."""
-    return output / "probes" / dataset / f"{model}.{probe}.parquet"
+    return Address("probes", dataset, model).side(probe)
 
 
 def table(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
@@ -50,15 +51,15 @@ def table(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
     return pa.Table.from_pylist([dict(row) for row in rows], schema=schema)
 
 
-def write(path: Path, rows: pa.Table, metadata: Mapping[str, Any]) -> None:
+def write(files: FileSystem, address: Address, rows: pa.Table, metadata: Mapping[str, Any]) -> None:
     """Write a probe's table, all or nothing, with its metadata as JSON.
 
     Raises:
         BenchError: the place can't be written.
     """
     raw = {METADATA_KEY: json.dumps({"schema_version": VERSION, **metadata}).encode()}
-    with atomic(path) as temporary:
-        pq.write_table(rows.replace_schema_metadata(raw), temporary, compression="zstd")
+    with files.put(address.file) as stream:
+        pq.write_table(rows.replace_schema_metadata(raw), stream, compression="zstd")
 
 
 def read(path: Path) -> tuple[pa.Table, dict[str, Any]]:

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from bench.entries.rules import Rules, rules_for
 from bench.errors import BenchError
+from bench.metrics import readable
+from bench.results.metadata import Metadata, from_bytes
+from bench.results.samples import COLUMNS, SHOWN, Samples, arrange
 from bench.results.schema import METADATA_KEY
 from bench.results.transform import transform_text
-from bench.stats.bootstrap import Bools, Floats
 
 SIDE_KINDS = ("extras", "clean", "perturbations")
 """Kinds of side files `<model>.<kind>.parquet`."""
@@ -27,16 +26,13 @@ SIDE_KINDS = ("extras", "clean", "perturbations")
 ERRORS = (pa.ArrowException, OSError, ValueError, TypeError, KeyError, RecursionError)
 """What a damaged file may raise."""
 
-COLUMNS = ("attack", "sample_id", "clean_correct", "success", "status", "zero_grad")
-QUANTITIES = ("rfc", "hfe", "image_rfc", "l1", "l2", "linf")
-
 
 @dataclass(frozen=True)
 class Submission:
     """One submitted result: its file, its metadata and the rules it was measured under."""
 
     path: Path
-    metadata: Mapping[str, Any]
+    metadata: Metadata
     rules: Rules
 
     @property
@@ -47,10 +43,7 @@ class Submission:
     @property
     def input_shape(self) -> tuple[int, int, int]:
         """(C, H, W) of the model's input."""
-        data = self.rules.dataset
-        shape = self.metadata.get("input_shape") or (data.channels, data.size, data.size)
-        channels, height, width = (int(v) for v in shape)
-        return channels, height, width
+        return self.metadata.size
 
     @property
     def key(self) -> tuple[str, str, str, int, int]:
@@ -65,7 +58,7 @@ class Submission:
 
         From the settings, not from a text: a submission is a stranger's file.
         """
-        settings = self.metadata.get("preprocessing")
+        settings = self.metadata.preprocessing
         return transform_text(settings, self.rules.dataset.transform)
 
     @cached_property
@@ -120,47 +113,32 @@ def read(path: Path) -> tuple[Submission, Samples]:
     """
     try:
         with open_file(path) as file:
-            raw = (file.schema_arrow.metadata or {}).get(METADATA_KEY)
-            metadata = json.loads(raw) if raw is not None else None
-            if not isinstance(metadata, dict):
-                raise BenchError(f"expected a result file of this project at {path}")
-            if metadata.get("partial"):
+            submission = _submission(file, path)
+            if submission.metadata.partial:
                 raise BenchError("partial: measured on fewer samples than the protocol's")
-            submission = Submission(path, metadata, rules_for(metadata))
-            return submission, _read(file, submission.rules)
+            return submission, _read(file, submission)
     except ERRORS as error:
         text = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise BenchError(f"{path}: unreadable ({text})") from None
 
 
-@dataclass(frozen=True)
-class Samples:
-    """The rows of one submission as arrays; A attacks and n ids, both in the protocol's order.
+def open_submission(path: Path) -> Submission:
+    """Read what a result says of its making; its rows stay unread.
 
-    Attributes:
-        present: (A, n) a row is there.
-        clean_correct: (A, n).
-        success: (A, n) clean-correct and fooled.
-        nonfinite: (A, n) the attack or the logits broke down.
-        zero_grad: (A, n) the loss gradient at the clean image is exactly zero.
-        graded: (A, n) zero_grad was measured.
-        norm: (A, n) in the attack's own norm; NaN where not attacked.
-        quantities: name -> (A, n): rfc, hfe, image_rfc.
+    Raises:
+        BenchError: unreadable, or of a protocol that is not the registry's.
     """
+    try:
+        with open_file(path) as file:
+            return _submission(file, path)
+    except ERRORS as error:
+        text = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise BenchError(f"{path}: unreadable ({text})") from None
 
-    present: Bools
-    clean_correct: Bools
-    success: Bools
-    nonfinite: Bools
-    zero_grad: Bools
-    graded: Bools
-    norm: Floats
-    quantities: Mapping[str, Floats]
 
-    @property
-    def kept(self) -> Bools:
-        """(A, n) clean-correct and fooled, with a spectrum."""
-        return self.success & ~np.isnan(self.quantities["rfc"])
+def _submission(file: pq.ParquetFile, path: Path) -> Submission:
+    metadata = from_bytes((file.schema_arrow.metadata or {}).get(METADATA_KEY), str(path))
+    return Submission(path, metadata, rules_for(metadata.identity))
 
 
 def read_samples(submission: Submission) -> Samples:
@@ -171,73 +149,18 @@ def read_samples(submission: Submission) -> Samples:
     """
     try:
         with open_file(submission.path) as file:
-            return _read(file, submission.rules)
+            return _read(file, submission)
     except ERRORS as error:
         text = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise BenchError(f"{submission.path}: unreadable ({text})") from None
 
 
-def _read(file: pq.ParquetFile, rules: Rules) -> Samples:
-    wanted = [*COLUMNS, *QUANTITIES]
+def _read(file: pq.ParquetFile, submission: Submission) -> Samples:
+    stated = {m.name for m in readable(submission.metadata.metrics)}
+    norms = sorted({s.norm for s in submission.rules.everything.values()})
+    wanted = [*COLUMNS, *(name for name in dict.fromkeys((*SHOWN, *norms)) if name in stated)]
     table = file.read(columns=wanted, use_threads=False)
     missing = sorted(set(wanted) - set(table.column_names))
     if missing:
         raise ValueError(f"no column {missing[0]}")
-    return _arrange(table, rules)
-
-
-def _arrange(table: pa.Table, rules: Rules) -> Samples:
-    attacks, ids = list(rules.attacks), np.asarray(rules.ids)
-    where, known = _places(table, attacks, ids)
-    shape = (len(attacks), len(ids))
-
-    in_order = known is None and np.array_equal(where, np.arange(shape[0] * shape[1]))
-
-    def spread(values: Any, empty: Any) -> Any:
-        if in_order:
-            return values.reshape(shape)
-        result = np.full(shape[0] * shape[1], empty)
-        result[where] = values if known is None else values[known]
-        return result.reshape(shape)
-
-    def flags(name: str) -> Any:
-        return pc.fill_null(table[name], False).to_numpy()
-
-    status = table["status"].combine_chunks()
-    codes = pc.fill_null(status.indices, 0).to_numpy(zero_copy_only=False)
-    broken = [i for i, s in enumerate(status.dictionary.to_pylist()) if s == "nonfinite"]
-    size = {q: table[q].to_numpy() for q in QUANTITIES}
-    norms = {q: spread(size[q], np.nan) for q in {s.norm for s in rules.attacks.values()}}
-    return Samples(
-        present=spread(np.ones(len(table), dtype=bool), False),
-        clean_correct=spread(flags("clean_correct"), False),
-        success=spread(flags("success") & flags("clean_correct"), False),
-        nonfinite=spread(np.isin(codes, broken), False),
-        zero_grad=spread(flags("zero_grad"), False),
-        graded=spread(table["zero_grad"].is_valid().to_numpy(), False),
-        norm=np.stack([norms[s.norm][i] for i, s in enumerate(rules.attacks.values())]),
-        quantities={q: spread(size[q], np.nan) for q in ("rfc", "hfe", "image_rfc")},
-    )
-
-
-def _places(table: pa.Table, attacks: list[str], ids: Any) -> tuple[Any, Any]:
-    """Return each row's place in (A, n), flat, and which rows have one (None: all).
-
-    Both are None if the rows are complete and in the protocol's order, as they usually are.
-    """
-    column = table["attack"].combine_chunks()
-    if not pa.types.is_dictionary(column.type):
-        column = column.dictionary_encode()
-    names = column.dictionary.to_pylist()
-    code = np.array([attacks.index(n) if n in attacks else -1 for n in names] or [-1])
-    attack = code[pc.fill_null(column.indices, 0).to_numpy(zero_copy_only=False)]
-    sample = pc.fill_null(table["sample_id"], -1).to_numpy()
-    if len(attack) == len(attacks) * len(ids):
-        whole = (attack.reshape(-1, len(ids)) == np.arange(len(attacks))[:, None]).all()
-        if whole and (sample.reshape(-1, len(ids)) == ids).all():
-            return None, None
-    order = np.argsort(ids)
-    place = order[np.searchsorted(ids, sample, sorter=order).clip(max=len(ids) - 1)]
-    known = (attack >= 0) & (ids[place] == sample)
-    where = attack * len(ids) + place
-    return (where, None) if known.all() else (where[known], known)
+    return arrange(table, submission.rules)

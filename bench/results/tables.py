@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,28 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from bench.results import schema
-from bench.results.block import Block
+from bench.results.block import Block, CleanRows
+
+Tables = Mapping[str, pa.Table]
+"""What is written of one block: "rows", and a table for each side file."""
+
+
+def block_tables(block: Block, constants: Mapping[str, str]) -> Tables:
+    """Return everything that is written of one block: "rows" and its side files.
+
+    Args:
+        block: the measured block.
+        constants: protocol, protocol_hash, model and dataset.
+    """
+    tables = {"extras": extras_table(block), "rows": rows_table(block, constants)}
+    if block.deltas is not None:
+        tables["perturbations"] = perturbations_table(block)
+    return tables
+
+
+def clean_table(rows: CleanRows) -> pa.Table:
+    """Return the clean predictions of one block."""
+    return pa.Table.from_pydict(dict(vars(rows)), schema=schema.CLEAN)
 
 
 def rows_table(block: Block, constants: Mapping[str, str]) -> pa.Table:
@@ -21,12 +42,12 @@ def rows_table(block: Block, constants: Mapping[str, str]) -> pa.Table:
         constants: protocol, protocol_hash, model and dataset.
     """
     count = len(block.sample_ids)
+    same = {**constants, "attack": block.attack, "attack_hash": block.attack_hash}
     arrays = []
     for field in schema.ROWS:
-        if field.name in constants or field.name == "attack":
-            value = block.attack if field.name == "attack" else constants[field.name]
+        if field.name in same:
             indices = pa.array(np.zeros(count, dtype=np.int32))
-            arrays.append(pa.DictionaryArray.from_arrays(indices, pa.array([value])))
+            arrays.append(pa.DictionaryArray.from_arrays(indices, pa.array([same[field.name]])))
         elif field.name == "sample_id":
             arrays.append(pa.array(block.sample_ids, type=field.type))
         else:
@@ -88,32 +109,42 @@ def perturbations_table(block: Block) -> pa.Table:
     )
 
 
-def merge_extras(pieces: list[tuple[pa.Table, bool]], examples: int) -> pa.Table:
+def merge_extras(
+    pieces: Iterable[tuple[pa.Table, bool]], examples: int, order: Sequence[str] = ()
+) -> pa.Table:
     """Merge the extras of several pieces into one table: mean spectra and first examples.
 
     Args:
         pieces: tables of `schema.EXTRAS`, each with True if its spectra are means already
-            (a finished file) and False if they are sums (a block).
+            (a finished file) and False if they are sums (a block). One is in memory at a time.
         examples: how many example images to keep for each attack.
+        order: attacks in the order that they are to stand in; others follow as they come.
     """
     sums: dict[str, tuple[npt.NDArray[np.float64], int, list[int]]] = {}
-    shown: dict[str, dict[int, dict[str, Any]]] = {}
+    shown: dict[str, dict[int, dict[str, Any]]] = {attack: {} for attack in order}
     for table, is_mean in pieces:
-        for row in table.to_pylist():
-            if row["kind"] == "example":
-                shown.setdefault(row["attack"], {}).setdefault(row["sample_id"], row)
+        for place, kind in enumerate(table["kind"].to_pylist()):
+            attack = table["attack"][place].as_py()
+            best = shown.setdefault(attack, {})
+            if kind == "example":
+                sample = table["sample_id"][place].as_py()
+                if sample not in best and (len(best) < examples or sample < max(best)):
+                    best[sample] = table.slice(place, 1).to_pylist()[0]
+                    shown[attack] = {i: best[i] for i in sorted(best)[:examples]}
+            if kind != "spectrum":
                 continue
+            row = table.slice(place, 1).to_pylist()[0]
             values = np.asarray(row["values"], dtype=np.float64)
             if is_mean:
                 values = values * row["n"] if row["n"] else np.zeros_like(values)
-            before = sums.get(row["attack"], (np.zeros_like(values), 0, row["shape"]))
-            sums[row["attack"]] = (before[0] + values, before[1] + row["n"], row["shape"])
-    rows = []
-    for attack, (total, count, shape) in sums.items():
+            before = sums.get(attack, (np.zeros_like(values), 0, row["shape"]))
+            sums[attack] = (before[0] + values, before[1] + row["n"], row["shape"])
+    rows: list[dict[str, Any]] = []
+    for attack in (a for a in shown if a in sums):
+        total, count, shape = sums[attack]
         mean = total / count if count else np.full_like(total, np.nan)
         rows.append(
             {"attack": attack, "kind": "spectrum", "n": count, "shape": shape, "values": mean}
         )
-        some = shown.get(attack, {})
-        rows.extend(some[i] for i in sorted(some)[:examples])
+        rows.extend(shown[attack].values())
     return pa.Table.from_pylist(rows, schema=schema.EXTRAS)

@@ -14,8 +14,8 @@ import torch
 
 from bench.attacks.run import attack_batch
 from bench.run.batch_size import peak_memory
-from bench.run.plan import Plan, plan
 from bench.run.request import Request
+from bench.run.run import Run, open_run
 from bench.spectrum import spectral_metrics
 
 FEW, MORE = 2, 10
@@ -68,7 +68,7 @@ def cost_of(request: Request) -> Cost:
     Raises:
         BenchError: the request can't be met.
     """
-    planned = plan(request)
+    planned = open_run(request)
     job = planned.job
     ids = planned.sample_ids[: job.batch_size]
     images, labels = job.load(ids), job.labels(ids)
@@ -86,36 +86,37 @@ def cost_of(request: Request) -> Cost:
     )
 
 
-def _attack_cost(planned: Plan, attack: str, accuracy: float, right: torch.Tensor) -> AttackCost:
+def _attack_cost(planned: Run, attack: str, accuracy: float, right: torch.Tensor) -> AttackCost:
     spec = planned.job.attacks[attack]
-    missing = sum(len(block) for block in planned.missing(attack))
+    missing = sum(len(unit.ids) for unit in planned.missing() if unit.attack == attack)
     attacked = round(missing * accuracy)
     seconds, spread = (math.nan, math.nan) if len(right) == 0 else _timed(planned, attack, right)
     # a step costs about the same per sample, whatever the batch is filled with
-    whole = seconds * spec.steps * attacked / max(len(right), 1)
+    whole = seconds * spec.passes * attacked / max(len(right), 1)
     return AttackCost(
         attack=attack,
         samples=missing,
         attacked=attacked,
-        steps=spec.steps,
-        passes=attacked * spec.steps,
+        steps=spec.passes,
+        passes=attacked * spec.passes,
         seconds_per_step=seconds,
         seconds=0.0 if attacked == 0 else whole,
         rfc_half_width=1.96 * spread / math.sqrt(max(attacked, 1)),
     )
 
 
-def _timed(planned: Plan, attack: str, right: torch.Tensor) -> tuple[float, float]:
+def _timed(planned: Run, attack: str, right: torch.Tensor) -> tuple[float, float]:
     """Return the seconds of a step on the first batch, and the spread of RFC after a few steps."""
     job = planned.job
     ids = [planned.sample_ids[int(i)] for i in right]
     images, labels = job.load(ids), job.labels(ids)
     starts, ok = None, None
-    if job.attacks[attack].minimal:
+    if job.attacks[attack].needs_starts:
         starts, ok = job.starts.starts(attack, ids, labels.tolist(), images)
-    times = []
-    for steps in (FEW, FEW, MORE):
-        spec = job.attacks[attack].model_copy(update={"steps": steps})
+    times, settings = [], job.attacks[attack]
+    whole = settings.shortened(FEW) == settings
+    for steps in (FEW,) if whole else (FEW, FEW, MORE):
+        spec = settings.shortened(steps)
         begin = time.perf_counter()
         outcome = attack_batch(job.model, spec, images, labels, starts, ok, job.step)
         if job.device.type == "cuda":
@@ -124,4 +125,6 @@ def _timed(planned: Plan, attack: str, right: torch.Tensor) -> tuple[float, floa
     fooled = outcome.adv_pred != labels
     rfc = spectral_metrics((outcome.adversarial - images)[fooled])["rfc"] if fooled.any() else None
     spread = math.nan if rfc is None or len(rfc) < 2 else float(rfc.std())
+    if whole:  # it knows no steps: its own estimate of the passes is what the time is divided by
+        return times[0] / settings.passes, spread
     return max(times[2] - times[1], 0.0) / (MORE - FEW), spread

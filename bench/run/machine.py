@@ -39,6 +39,17 @@ def keep_freed_memory() -> bool:
 
 
 @contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Let torch compute with so many threads for a while."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
 def threads_for(values: int, device: torch.device) -> Iterator[None]:
     """Use one thread for small batches on the CPU: two wait for each other longer than they
     compute, most of all on a busy machine.

@@ -7,15 +7,16 @@ from typing import Any
 
 import torch
 
-from bench.entries.attacks import AttackSpec
+from bench.entries.attacks import AttackSettings, attack_hash
 from bench.entries.dataset import DatasetEntry
 from bench.entries.model import ModelEntry
 from bench.entries.protocol import Protocol
 from bench.measure.job import Job
+from bench.metrics import definitions
 from bench.models.identity import probe
 from bench.models.load import LoadedModel, WeightsFound
+from bench.results.metadata import VERSION, Metadata
 from bench.results.provenance import commit, now, versions
-from bench.results.schema import VERSION
 from bench.results.transform import transform_text
 
 
@@ -38,17 +39,23 @@ def describe(
         data: source and fingerprint of the images.
         ids: of the samples that are measured.
         reasons: why the result is partial.
+
+    Raises:
+        BenchError: something has no place in the metadata, as a seed of 2^64.
     """
     entry, weights = loaded.entry, loaded.weights
-    name = entry.name + _suffix(entry, weights)
-    spec: dict[str, AttackSpec] = dict(protocol.attacks)
-    return {
+    spec: dict[str, AttackSettings] = {**protocol.attacks, **protocol.witnesses}
+    found = {
         "schema_version": VERSION,
         "protocol": protocol.name,
         "protocol_hash": protocol.hash(dataset.name),
         "protocol_text": protocol.model_dump(mode="json", exclude={"selection"}),
         "attacks": {key: value.model_dump(mode="json") for key, value in spec.items()},
-        "model": name,
+        "attack_hashes": {
+            key: attack_hash(key, value, job.seed, job.pool_ids) for key, value in spec.items()
+        },
+        "metrics": definitions(),
+        "model": result_name(entry, weights),
         "dataset": dataset.name,
         "family": entry.family,
         "type": entry.type,
@@ -88,16 +95,18 @@ def describe(
         "partial_reasons": list(reasons),
         "started": now(),
     }
+    return Metadata.of(found, f"this run of {entry.name}").as_json()
 
 
-def _suffix(entry: ModelEntry, weights: WeightsFound) -> str:
-    """Return what sets untrained controls and other training seeds apart from the model."""
+def result_name(entry: ModelEntry, weights: WeightsFound) -> str:
+    """Return `<model>[@random][@seedN]`: controls and other training seeds stand apart."""
+    name = entry.name.partition("@")[0]
     if weights.kind == "random":
-        return "@random"
+        return f"{name}@random"
     stated = entry.weights.seed if entry.weights is not None else None
     if weights.train_seed in (None, stated or 0):
-        return ""
-    return f"@seed{weights.train_seed}"
+        return entry.name
+    return f"{name}@seed{weights.train_seed}"
 
 
 def _plain(value: Any) -> Any:

@@ -1,131 +1,180 @@
-"""What the user asked for, and what each part of it chooses."""
+"""What was asked for: a frozen description of a run that another process can start from.
+
+The names of its fields are those of `bench.evaluate` and of the options of `bench eval`; they are
+checked once, here.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, Self
 
-import torch
+from pydantic import ValidationError, model_validator
 
-from bench.data.base import Images, positions_of
 from bench.entries import registry
-from bench.entries.dataset import DatasetEntry
-from bench.entries.model import ModelEntry
-from bench.entries.protocol import Protocol
-from bench.errors import BenchError, unknown_name
+from bench.entries.fields import Frozen
+from bench.errors import BenchError
+from bench.files import expanded
+from bench.results.filesystem import check_output
 
 
-@dataclass(frozen=True)
-class Request:
-    """What the user asked for; the options of `bench eval`."""
+class What(Frozen):
+    """What is measured."""
 
-    model: str
-    dataset: str | None = None
-    weights: str | Path = "default"
+    model: str = ""
+    """Entry name, timm `arch.tag`, or the path of an entry's TOML file."""
+    weights: str = "default"
+    """"default", "random", or a file."""
     trust: bool = False
     attacks: tuple[str, ...] = ()
-    protocol: str = "caro2024"
-    data: str | None = None
-    data_dir: Path | None = None
-    limit: int | None = None
-    batch_size: int | None = None
-    device: str = "auto"
+    """None: all of the protocol. ("clean",): predictions of the whole test split."""
+    protocol: str = ""
+    """Empty in no request that was made by `of` or `but`: there the protocol that ranks stands."""
     seed: int | None = None
-    output: Path = Path("results")
-    overwrite: bool = False
+    """None: the protocol's."""
+
+
+class Data(Frozen):
+    """On which images."""
+
+    dataset: str | None = None
+    source: str | None = None
+    """"hub", "embedded" or "samples"."""
+    dir: str | None = None
+    limit: int | None = None
+
+
+class How(Frozen):
+    """With what means."""
+
+    device: str = "auto"
+    batch_size: int | None = None
+    """None: chosen from the input's size and the memory."""
+    workers: int = 1
+    threads: int | None = None
+    """Of one process; None: torch's number, divided between the workers."""
     save_perturbations: bool = False
+
+
+class Where(Frozen):
+    """Where results go, and what may be asked for."""
+
+    output: str = "results"
+    overwrite: bool = False
     offline: bool = False
+    submissions: str | None = "submissions"
+    """Folder whose result of the same model a run is compared with; None: none."""
 
 
-def model_entry(request: Request) -> ModelEntry:
-    """Return the request's entry; a timm name without an entry gets timm's full tag.
+class Request(Frozen):
+    """What the user asked for. Write it with `of`; `model_dump_json` and `read` carry it."""
 
-    Raises:
-        BenchError: unknown model, or another data set than the entry's.
-    """
-    try:
-        entry = registry.model(request.model)
-    except BenchError as unknown:
-        if request.model.endswith(".toml"):
-            raise
-        from bench.models.timm_source import known_tag
+    what: What = What()
+    data: Data = Data()
+    how: How = How()
+    where: Where = Where()
 
+    @classmethod
+    def of(cls, **options: Any) -> Request:
+        """Return the request of some options, by their names in `bench.evaluate`.
+
+        Raises:
+            BenchError: a value makes no sense.
+            TypeError: there is no such option.
+        """
+        return cls().but(**options)
+
+    def but(self, **options: Any) -> Request:
+        """Return the request with other values for some options."""
+        groups = self.model_dump()
+        for name, value in options.items():
+            group, key = _place(name)
+            groups[group][key] = _plain(value)
+        return self._validated(groups)
+
+    @classmethod
+    def _validated(cls, groups: Mapping[str, Any]) -> Request:
+        if not groups["what"].get("protocol"):
+            groups["what"]["protocol"] = registry.default_protocol()
         try:
-            return registry.timm_entry(known_tag(request.model))
-        except BenchError:
-            raise unknown from None
-    if request.dataset is not None and request.dataset != entry.dataset:
-        registry.dataset(request.dataset)
-        raise BenchError(
-            f"expected --dataset {entry.dataset} for model {entry.name!r}, got "
-            f"{request.dataset}; leave it out, or name a model of that data set"
-        )
-    return entry
+            return cls.model_validate(groups)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            key = str(first["loc"][-1])
+            raise BenchError(
+                f"expected another value for {key}: {first['msg'].lower()}, got {first['input']!r}"
+            ) from None
+
+    @classmethod
+    def read(cls, text: str) -> Request:
+        """Return the request that another process wrote with `model_dump_json`."""
+        return cls.model_validate_json(text)
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> Self:
+        for name, value in (
+            ("--limit", self.data.limit),
+            ("--batch-size", self.how.batch_size),
+            ("--workers", self.how.workers),
+        ):
+            if value is not None and value < 1:
+                raise BenchError(f"expected {name} of at least 1, got {value}")
+        if self.what.seed is not None and self.what.seed < 0:
+            raise BenchError(f"expected --seed of at least 0, got {self.what.seed}")
+        if "clean" in self.what.attacks and len(self.what.attacks) > 1:
+            raise BenchError(
+                "expected --attack clean alone, got other attacks with it; run it apart"
+            )
+        check_output(self.where.output)
+        return self
+
+    @property
+    def clean(self) -> bool:
+        """Whether the pseudo-attack `clean` is asked for."""
+        return self.what.attacks == ("clean",)
+
+    def anywhere(self) -> Request:
+        """Return the request with absolute paths, for a process that starts in another folder."""
+        what, data, where = self.what, self.data, self.where
+        paths: dict[str, Any] = {"output": _absolute(where.output)}
+        if what.weights not in ("default", "random"):
+            paths["weights"] = _absolute(what.weights)
+        if what.model.endswith(".toml"):
+            paths["model"] = _absolute(what.model)
+        if data.dir is not None:
+            paths["data_dir"] = _absolute(data.dir)
+        if where.submissions is not None:
+            paths["submissions"] = _absolute(where.submissions)
+        return self.but(**paths)
 
 
-def choose_attacks(names: Sequence[str], protocol: Protocol) -> tuple[str, ...]:
-    """Return the chosen attacks in the protocol's order; all of them for none.
+RENAMED = {"data": ("data", "source"), "data_dir": ("data", "dir")}
+"""Options that are called otherwise in their group."""
 
-    Raises:
-        BenchError: an attack that the protocol does not have.
-    """
-    for name in names:
-        if name not in protocol.attacks:
-            raise unknown_name("attack", name, [*protocol.attacks, "clean"])
-    return tuple(name for name in protocol.attacks if not names or name in names)
+GROUPS: dict[str, type[Frozen]] = {"what": What, "data": Data, "how": How, "where": Where}
 
-
-def choose_device(name: str) -> torch.device:
-    """Return the device of `--device auto|cpu|cuda[:i]`.
-
-    Raises:
-        BenchError: not such a name, or a GPU that is not there.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    kind, _, index = name.partition(":")
-    if kind not in ("cpu", "cuda") or (index and not index.isdigit()):
-        raise BenchError(f"expected --device auto, cpu, cuda or cuda:<i>, got {name!r}")
-    if kind == "cuda" and int(index or 0) >= torch.cuda.device_count():
-        raise BenchError(
-            f"expected a GPU for --device {name}, found {torch.cuda.device_count()}; "
-            "use --device cpu"
-        )
-    return torch.device(name)
+OPTIONS = frozenset([*RENAMED, *(k for group in GROUPS.values() for k in group.model_fields)]) - {
+    "source",
+    "dir",
+}
+"""Names of all options."""
 
 
-def choose_ids(
-    request: Request,
-    protocol: Protocol,
-    dataset: DatasetEntry,
-    images: Images,
-    whole_split: bool = False,
-) -> tuple[tuple[int, ...], tuple[int, ...], tuple[str, ...]]:
-    """Return the start pool's ids, the ids to measure, and why the result is partial."""
-    reasons: tuple[str, ...] = ()
-    pool = protocol.sample_ids(dataset.name)
-    if request.data == "samples":
-        pool = tuple(int(i) for i in images.ids)
-        reasons = (f"foolbox's {len(pool)} sample images",)
-    elif whole_split:
-        pool = tuple(int(i) for i in images.ids)
-        if len(pool) < dataset.test_count:
-            reasons = (f"{len(pool)} of {dataset.test_count} test images",)
-    ids = pool
-    if request.limit is not None and request.limit < len(pool):
-        ids = pool[: request.limit]
-        reasons = (*reasons, f"first {len(ids)} of {len(pool)} samples")
-    positions_of(images, pool)
-    return pool, ids, reasons
+def _place(name: str) -> tuple[str, str]:
+    if name in RENAMED:
+        return RENAMED[name]
+    for group, kind in GROUPS.items():
+        if name in kind.model_fields and name in OPTIONS:
+            return group, name
+    raise TypeError(f"a request has no option {name!r}")
 
 
-def check_numbers(request: Request) -> None:
-    """Raise BenchError for numbers that make no sense."""
-    for name, value in (("--limit", request.limit), ("--batch-size", request.batch_size)):
-        if value is not None and value < 1:
-            raise BenchError(f"expected {name} of at least 1, got {value}")
-    if request.seed is not None and request.seed < 0:
-        raise BenchError(f"expected --seed of at least 0, got {request.seed}")
-    if "://" in str(request.output):
-        raise BenchError(f"expected a local folder for --output, got {str(request.output)!r}")
+def _plain(value: Any) -> Any:
+    if isinstance(value, Path):
+        return str(value)
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _absolute(path: str) -> str:
+    return str(expanded(Path(path)).absolute())

@@ -8,6 +8,7 @@ Source: Efron and Tibshirani 1993 (percentile bootstrap).
 
 from __future__ import annotations
 
+import os
 from functools import lru_cache
 
 import numpy as np
@@ -21,6 +22,11 @@ DRAWS = 2000
 """Resamples of every bootstrap."""
 LEVEL = 0.95
 """Coverage of every interval."""
+
+
+def workers() -> int:
+    """Return how many threads to work with."""
+    return min(8, os.cpu_count() or 1)
 
 
 @lru_cache(maxsize=4)
@@ -64,12 +70,20 @@ def resampled_means(
     weights = mask.astype(np.float64)
     with np.errstate(invalid="ignore", divide="ignore"):
         means = filled.sum(axis=-1) / weights.sum(axis=-1)
-        resampled = _times(filled, counts) / _times(weights, counts)
+        resampled = resampled_sums(filled, counts) / resampled_sums(weights, counts)
     return means, resampled
 
 
-def _times(rows: Floats, counts: Floats | Halved) -> Floats | Halved:
-    """(..., n) times (B, n) transposed, as one matrix product: (..., B)."""
+def resampled_sums(rows: Floats, counts: Floats | Halved) -> Floats | Halved:
+    """Return sums over the ids of each resample, as one matrix product.
+
+    Args:
+        rows: (..., n) finite values.
+        counts: (B, n); as float32 the sums are the same on every machine.
+
+    Returns:
+        (..., B) in the type of `counts`.
+    """
     flat = rows.reshape(-1, rows.shape[-1])
     if counts.dtype == np.float32:
         # whole numbers whose sums stay below 2^24: exact, whatever the order of summation

@@ -16,14 +16,12 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.stats.bootstrap import Floats, percentile_interval, resample_counts
-from bench.stats.intervals import Z95, Interval
+from bench.stats.intervals import NOTHING, Z95, Interval
 
 FEWEST = 4
 """Models below which no correlation is reported: of three, one order in three is perfect."""
 _CELLS = 4_000_000
 """Pairwise signs that are in memory together."""
-
-NOTHING = Interval(np.nan, np.nan, np.nan)
 
 
 class Correlation(NamedTuple):

@@ -10,10 +10,9 @@ that is resumed must use the one that it began with: keep `StepChoice.describe()
 from __future__ import annotations
 
 import copy
-import time
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
-from statistics import median
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -21,13 +20,12 @@ from torch import Tensor, nn
 from bench.steps.columns import column_gradient, narrow
 from bench.steps.fold import fold_batchnorm
 from bench.steps.pack import pack_linear, packable
+from bench.steps.race import Timer, race, seconds_of
 from bench.steps.step import GradientStep, margin_cotangent
 
 SMALLEST_GAIN, SMALLEST_GAIN_OF_PARTS = 0.02, 0.05
 """A choice must save this share of the time, else the simpler one stays; smaller passes more, for
 what they save is often the noise of the clock."""
-SECONDS, MOST_ROUNDS = 0.5, 30
-"""Short steps are timed for this long each, up to so many times, for busy machines are noisy."""
 EXACT = 1e-9
 """Largest relative difference from the plain model in float64."""
 TOLERANCES = (1e-5, 1e-3)
@@ -97,8 +95,17 @@ def equal_pass(images: Tensor) -> int | None:
     return min(PASS, len(images))
 
 
-def calibrate(model: nn.Module, images: Tensor, labels: Tensor, *, rounds: int = 3) -> StepChoice:
+def calibrate(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    rounds: int = 3,
+    timer: Timer = seconds_of,
+) -> StepChoice:
     """Return the fastest choice whose results agree with the plain model's.
+
+    A choice that is less accurate than the plain model, or that fails, is never returned.
 
     Costs about 10 * (rounds + 1) steps on the batch, and some seconds at least.
 
@@ -107,21 +114,27 @@ def calibrate(model: nn.Module, images: Tensor, labels: Tensor, *, rounds: int =
         images: (B, C, H, W) float32 in [0, 1], a batch as the attacks will see it.
         labels: (B,) int64.
         rounds: least number of timed steps of each choice, interleaved.
+        timer: says how long a step takes on this machine.
     """
     if len(images) == 0:
         return StepChoice()
     size = equal_pass(images)
     chosen = StepChoice(micro_batch=size, equal_passes=size is not None)
     images, labels = images[:size], labels[:size]
+
+    def choose(choices: Iterable[StepChoice], gain: float) -> StepChoice:
+        makers = {choice: partial(prepare, model, choice, images) for choice in choices}
+        return race(makers, images, labels, rounds=rounds, gain=gain, timer=timer)
+
     for layouts in _allowed(model, images, labels):
         # each question is decided with the answers to those before it
         candidates = [chosen, *(replace(chosen, **change) for change in layouts)]
-        chosen = _fastest(model, images, labels, candidates, rounds, SMALLEST_GAIN)
+        chosen = choose(candidates, SMALLEST_GAIN)
     if size is not None:
         return chosen
     sizes = [None, *(s for s in (64, 32, 16, 8, 4, 2) if s < len(images))][:4]
     parts = [replace(chosen, micro_batch=size) for size in sizes]
-    return _fastest(model, images, labels, parts, rounds, SMALLEST_GAIN_OF_PARTS)
+    return choose(parts, SMALLEST_GAIN_OF_PARTS)
 
 
 def _allowed(model: nn.Module, images: Tensor, labels: Tensor) -> Iterator[list[dict[str, bool]]]:
@@ -145,56 +158,12 @@ def _allowed(model: nn.Module, images: Tensor, labels: Tensor) -> Iterator[list[
         return
     try:
         judge = _Judge(model, images, labels)
-    except (RuntimeError, TypeError):  # a model or a device that knows no float64
+    except Exception:  # a model or a device that knows no float64, or can't be copied
         return
     for question in questions:
         accepted = [change for change in question if judge.accepts(StepChoice(**change))]
         if accepted:
             yield accepted
-
-
-def _fastest(
-    model: nn.Module,
-    images: Tensor,
-    labels: Tensor,
-    choices: Iterable[StepChoice],
-    rounds: int,
-    gain: float,
-) -> StepChoice:
-    """Return the fastest of the choices; the first wins unless clearly beaten.
-
-    The choices take turns, and what counts is how much less time than the first each took in the
-    same turn, in the median: a machine that slows down for a while slows all of them.
-    """
-    steps = {choice: prepare(model, choice, images) for choice in choices}
-    for step in steps.values():  # warm-up
-        _timed(step, images, labels)
-    times: dict[StepChoice, list[float]] = {choice: [] for choice in steps}
-    spent = 0.0
-    first = times[next(iter(times))]
-    while len(first) < rounds or (len(first) < MOST_ROUNDS and spent < SECONDS * len(steps)):
-        for choice, step in steps.items():
-            times[choice].append(_timed(step, images, labels))
-            spent += times[choice][-1]
-    more = {
-        choice: median(one - other for one, other in zip(taken, first, strict=True))
-        for choice, taken in times.items()
-    }
-    fastest = min(more, key=more.__getitem__)
-    return fastest if more[fastest] < -gain * median(first) else next(iter(times))
-
-
-def _timed(step: GradientStep, images: Tensor, labels: Tensor) -> float:
-    _wait(images)
-    start = time.perf_counter()
-    step(images, labels, margin_cotangent)
-    _wait(images)
-    return time.perf_counter() - start
-
-
-def _wait(images: Tensor) -> None:
-    if images.is_cuda:
-        torch.cuda.synchronize(images.device)
 
 
 class _Judge:
@@ -208,6 +177,13 @@ class _Judge:
 
     def accepts(self, choice: StepChoice) -> bool:
         """Return True if a choice is exact in float64 and as accurate as the plain model."""
+        try:
+            return self._agrees(choice)
+        except Exception:
+            # whatever a stranger's model can't take (a layout, a copy): the plain step remains
+            return False
+
+    def _agrees(self, choice: StepChoice) -> bool:
         if choice.fold_batchnorm and fold_batchnorm(self.model, self.images[:1])[1] == 0:
             return False
         wide = replace(choice, pack_linear=False)  # packing is for float32

@@ -6,6 +6,7 @@ import copy
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 
 def fold_batchnorm(model: nn.Module, images: Tensor) -> tuple[nn.Module, int]:
@@ -86,17 +87,13 @@ def _rest_of(norm: nn.BatchNorm2d) -> nn.Module:
 @torch.no_grad()
 def _fold(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
     """Write the normalisation's scale and shift into the convolution, computed in float64."""
-    assert norm.running_mean is not None, "only batch norms with fixed statistics are folded"
-    assert norm.running_var is not None, "only batch norms with fixed statistics are folded"
-    scale = (norm.running_var.double() + norm.eps).rsqrt()
-    if norm.weight is not None:
-        scale = scale * norm.weight.double()
-    shift = -norm.running_mean.double() * scale
-    if conv.bias is not None:
-        shift = shift + conv.bias.double() * scale
-    if norm.bias is not None:
-        shift = shift + norm.bias.double()
-    dtype = conv.weight.dtype
-    weight = (conv.weight.double() * scale[:, None, None, None]).to(dtype)
-    conv.weight = nn.Parameter(weight, requires_grad=False)
-    conv.bias = nn.Parameter(shift.to(dtype), requires_grad=False)
+    own = (conv.weight, conv.bias, norm.running_mean, norm.running_var, norm.weight, norm.bias)
+    weight, bias, mean, variance, scale, shift = (None if v is None else v.double() for v in own)
+    assert weight is not None, "a convolution has weights"
+    assert mean is not None, "only batch norms with fixed statistics are folded"
+    assert variance is not None, "only batch norms with fixed statistics are folded"
+    # the weights alone: fuse_conv_bn_eval would round in float32 and knows no BatchNormAct2d
+    fused = fuse_conv_bn_weights(weight, bias, mean, variance, norm.eps, scale, shift)
+    conv.weight, conv.bias = (
+        nn.Parameter(values.to(conv.weight.dtype), requires_grad=False) for values in fused
+    )

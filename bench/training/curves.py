@@ -38,18 +38,14 @@ def write_log(path: Path, rows: Sequence[EpochRow]) -> None:
 
 def write_curves(path: Path, rows: Sequence[EpochRow], title: str) -> None:
     """Write a PNG with the loss and both accuracies over the epochs."""
-    from matplotlib.figure import Figure
+    from bench.figures.style import png
+    from bench.figures.training import Training
 
-    epochs = [row.epoch for row in rows]
-    figure = Figure(figsize=(8, 3.2), layout="constrained")
-    loss, accuracy = figure.subplots(1, 2)
-    figure.suptitle(title)
-    loss.plot(epochs, [row.train_loss for row in rows], marker=".")
-    loss.set(xlabel="epoch", ylabel="training loss", yscale="log")
-    accuracy.plot(epochs, [row.train_accuracy for row in rows], marker=".", label="training")
-    accuracy.plot(epochs, [row.test_accuracy for row in rows], marker=".", label="test")
-    accuracy.set(xlabel="epoch", ylabel="accuracy (%)")
-    accuracy.legend()
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png", dpi=120)
-    write_bytes(path, picture.getvalue())
+    drawing = Training(
+        title=title,
+        epochs=[row.epoch for row in rows],
+        loss=[row.train_loss for row in rows],
+        train_accuracy=[row.train_accuracy for row in rows],
+        test_accuracy=[row.test_accuracy for row in rows],
+    )
+    write_bytes(path, png(drawing, dpi=120))

@@ -13,8 +13,8 @@ from bench.entries.dataset import DatasetEntry
 from bench.entries.model import ModelEntry, Recipe
 from bench.errors import BenchError
 from bench.files import ensure_writable
+from bench.run.choose import choose_device
 from bench.run.machine import keep_freed_memory
-from bench.run.request import choose_device
 from bench.training.job import Job, Split, Trained
 from bench.training.loop import Reporter
 from bench.training.loop import train as train_job

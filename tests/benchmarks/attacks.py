@@ -33,13 +33,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bench.attacks.base import norms
-from bench.attacks.run import attack_batch
+from bench.attacks.run import attack_batch, perturb
 from bench.attacks.settle import settle
-from bench.attacks.table import build
 from bench.data.base import load_batch
 from bench.data.load import load_images
 from bench.entries import registry
-from bench.entries.attacks import AttackSpec
+from bench.entries.attacks import AttackSettings
 from bench.models.load import load
 from bench.run.machine import keep_freed_memory
 from bench.steps.calibrate import calibrate, prepare
@@ -123,7 +122,7 @@ Run = Callable[[], Tensor]
 """Runs a whole attack on the batch and returns the adversarial images."""
 
 
-def spec_of(attack: str, steps: int, implementation: str) -> AttackSpec:
+def spec_of(attack: str, steps: int, implementation: str) -> AttackSettings:
     """Return the protocol's attack with another number of steps."""
     spec = registry.protocol("caro2024").attacks[attack]
     return spec.model_copy(update={"steps": steps, "implementation": implementation})
@@ -139,18 +138,18 @@ def contestants(case: Case, attack: str, steps: int) -> dict[str, Run]:
     print(f"# {case.name}: calibrated {choice.describe()}", flush=True)
     wanting = copy.deepcopy(case.model).requires_grad_(True)
     runs: dict[str, Run] = {
-        "bench": lambda: build(own)(case.model, x, y, starts, step=step),
-        "bench, not calibrated": lambda: build(own)(case.model, x, y, starts),
+        "bench": lambda: perturb(own, case.model, x, y, starts, step=step).adversarial,
+        "bench, not calibrated": lambda: perturb(own, case.model, x, y, starts).adversarial,
     }
     if not own.minimal or importlib.util.find_spec("numba"):
-        runs["foolbox, frozen"] = lambda: build(reference)(case.model, x, y, starts)
+        runs["foolbox, frozen"] = lambda: perturb(reference, case.model, x, y, starts).adversarial
     if not own.minimal:
-        runs["foolbox, as documented"] = lambda: build(reference)(wanting, x, y)
+        runs["foolbox, as documented"] = lambda: perturb(reference, wanting, x, y).adversarial
         runs |= peers(case, attack, own)
     return runs
 
 
-def peers(case: Case, attack: str, spec: AttackSpec) -> dict[str, Run]:
+def peers(case: Case, attack: str, spec: AttackSettings) -> dict[str, Run]:
     """Return PGD of torchattacks (Linf, L2) and of ART, those that are installed."""
     x, y, runs = case.images, case.labels, {}
     budget, step = spec.budget(x[0].numel()), spec.step(x[0].numel())

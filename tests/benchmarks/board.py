@@ -23,6 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bench.entries import registry
+from bench.metrics import definitions
 from bench.results import schema
 
 DATASET, PROTOCOL = "fashionmnist", "caro2024"
@@ -83,12 +84,27 @@ def write(folder: Path, models: int) -> None:
             "schema_version": schema.VERSION,
             "protocol": PROTOCOL,
             "protocol_hash": protocol.hash(DATASET),
+            "attacks": {},
+            "attack_hashes": {},
+            "metrics": definitions(),
             "model": path.stem,
             "dataset": DATASET,
             "family": f"family-{number % 20}",
             "type": "Convolutional",
             "input_shape": [1, 28, 28],
             "n_params": 1_000_000,
+            "entry": {},
+            "weights": {"kind": "default"},
+            "weights_sha256": "0" * 64,
+            "control": False,
+            "seed": protocol.seed,
+            "device": "cpu",
+            "versions": {},
+            "git": {},
+            "data_fingerprint": "",
+            "expected": {},
+            "partial": False,
+            "started": "2026-01-01",
         }
         rng = np.random.default_rng(number)
         table = pa.Table.from_arrays(

@@ -23,9 +23,10 @@ import torch
 from tabulate import tabulate
 
 import bench.attacks.run as judged
-from bench.run.local import Silent, run
-from bench.run.plan import Plan, plan
+from bench.run.local import run
+from bench.run.progress import Silent
 from bench.run.request import Request
+from bench.run.run import Run, open_run
 
 
 class Clock(Silent):
@@ -46,24 +47,19 @@ class Clock(Silent):
         if self.attack:
             self.whole[self.attack] = time.perf_counter() - self.since
 
-    def timed(self, build: Any) -> Any:
-        """Wrap `build` so that calls of the attacks it gives are timed."""
+    def timed(self, perturb: Any) -> Any:
+        """Wrap `perturb` so that its calls are timed."""
 
-        def make(*arguments: Any) -> Any:
-            attack = build(*arguments)
+        def call(*inputs: Any, **options: Any) -> Any:
+            begin = time.perf_counter()
+            result = perturb(*inputs, **options)
+            self.inside[self.attack] += time.perf_counter() - begin
+            return result
 
-            def call(*inputs: Any, **options: Any) -> Any:
-                begin = time.perf_counter()
-                result = attack(*inputs, **options)
-                self.inside[self.attack] += time.perf_counter() - begin
-                return result
-
-            return call
-
-        return make
+        return call
 
 
-def changed(planned: Plan, steps: int | None, implementation: str) -> None:
+def changed(planned: Run, steps: int | None, implementation: str) -> None:
     """Give the job's attacks other steps or another implementation, for this measurement."""
     for name, spec in planned.job.attacks.items():
         update: dict[str, Any] = {"implementation": implementation}
@@ -85,14 +81,14 @@ def main() -> None:
     clock = Clock()
     with tempfile.TemporaryDirectory() as folder:
         begin = time.perf_counter()
-        request = Request(
+        request = Request.of(
             model=options.model, weights=options.weights, data=options.data, limit=options.limit,
             output=Path(folder),
         )  # fmt: skip
-        planned = plan(request)
+        planned = open_run(request)
         changed(planned, options.steps, options.implementation)
         ready = time.perf_counter()
-        judged.build = clock.timed(judged.build)
+        judged.perturb = clock.timed(judged.perturb)
         run(planned, clock)
         clock.end()
     rows = [

@@ -64,9 +64,10 @@ def short_registry(folder: Path, steps: int) -> Path:
 
 def entry_of(name: str) -> ModelEntry:
     """Return the entry of a name of the registry or of timm."""
-    from bench.run.request import Request, model_entry
+    from bench.run.choose import model_entry
+    from bench.run.request import Request
 
-    return model_entry(Request(model=name))
+    return model_entry(Request.of(model=name))
 
 
 # ---------------------------------------------------------------- lively weights

@@ -8,19 +8,19 @@ at once, and samples that have converged leave the batch.
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields
 from typing import final
 
 import torch
 from torch import Tensor
 
-from bench.attacks.base import Attack, logit_margin
+from bench.attacks.base import logit_margin
 from bench.attacks.brendel_bethge.nearest import nearest_starts
+from bench.attacks.brendel_bethge.settings import BrendelBethge
 from bench.attacks.brendel_bethge.trust_region import Problem, column
 from bench.attacks.brendel_bethge.trust_region_l2 import solve_l2
 from bench.attacks.brendel_bethge.trust_region_linf import solve_linf
-from bench.entries.attacks import AttackSpec
 from bench.steps.step import GradientStep, margin_cotangent
 
 STATIONARY = 1e-4
@@ -57,16 +57,17 @@ class _Walk:
             setattr(self, field.name, getattr(self, field.name)[rows])
 
 
-class BrendelBethge(Attack):
+class BoundaryWalk(ABC):
     """The walk; a subclass knows its norm."""
 
+    def __init__(self, settings: BrendelBethge) -> None:
+        self.settings = settings
+
     @final
-    def run(
-        self, step: GradientStep, images: Tensor, labels: Tensor, starts: Tensor | None
-    ) -> Tensor:
-        assert starts is not None, "the caller checks that minimal attacks have starts"
+    def run(self, step: GradientStep, images: Tensor, labels: Tensor, starts: Tensor) -> Tensor:
+        """Return the nearest images that were found; arguments as in `AttackSettings.run`."""
         best = self.walk(step, images, labels, starts)
-        count = self.spec.nearest_starts
+        count = self.settings.nearest_starts
         others = nearest_starts(step, images, labels, count, self.solve) if count else []
         for points, fooled in others:
             rows = fooled.nonzero()[:, 0]
@@ -82,8 +83,8 @@ class BrendelBethge(Attack):
         """Walk from one start point for each sample; return the nearest images (B, C, H, W)."""
         best = starts.flatten(1).clone()
         walk = self._begin(step, images, labels, best)
-        spec, shape = self.spec, images.shape[1:]
-        for number, radius in enumerate(_radii(spec, walk.x.shape[1])):
+        settings, shape = self.settings, images.shape[1:]
+        for number, radius in enumerate(_radii(settings, walk.x.shape[1])):
             logits, gradient = step(walk.x.view(-1, *shape), walk.labels, margin_cotangent)
             self.watch(walk.index, logits, gradient)
             behind = logit_margin(logits, walk.labels)
@@ -93,20 +94,20 @@ class BrendelBethge(Attack):
             if number == 0:
                 walk.normal = gradient
             else:
-                walk.normal.mul_(spec.momentum).add_(gradient, alpha=1 - spec.momentum)
+                walk.normal.mul_(settings.momentum).add_(gradient, alpha=1 - settings.momentum)
             optimum = self._move(walk, behind, logits.abs().amax(1), radius)
             if not self._leave(walk, distance, optimum):
                 break
         return best.view(-1, *shape)
 
-    def watch(self, index: Tensor, logits: Tensor, gradient: Tensor) -> None:
+    def watch(self, index: Tensor, logits: Tensor, gradient: Tensor) -> None:  # noqa: B027
         """See what a step gives to samples `index` (n,) of the batch; changes nothing."""
 
     def _begin(self, step: GradientStep, images: Tensor, labels: Tensor, starts: Tensor) -> _Walk:
         """Search the boundary between image and start by bisection, and stand there."""
         x0 = images.flatten(1)
         low, high = torch.zeros_like(x0[:, 0]), torch.ones_like(x0[:, 0])
-        for _ in range(self.spec.binary_search_steps):
+        for _ in range(self.settings.binary_search_steps):
             middle = (low + high) / 2
             between = self.between(x0, starts, middle).view_as(images)
             fooled = step.logits(between).argmax(1) != labels
@@ -129,7 +130,7 @@ class BrendelBethge(Attack):
         The plane lies behind the boundary by the overshoot, and by a little more than float32
         resolves: logits that tie would be neither adversarial nor a reason to move.
         """
-        beyond = torch.maximum((self.spec.overshoot - 1) * behind.abs(), BEYOND * scale)
+        beyond = torch.maximum((self.settings.overshoot - 1) * behind.abs(), BEYOND * scale)
         goal = behind - beyond
         length = torch.linalg.vector_norm(walk.normal, dim=1)
         length = length.clamp_min(torch.finfo(length.dtype).tiny)
@@ -177,7 +178,7 @@ class BrendelBethge(Attack):
         """Return the next points (B, D), and their distance (B,) if no trust region bound them."""
 
 
-class L2BrendelBethge(BrendelBethge):
+class L2Walk(BoundaryWalk):
     """The attack for the L2 distance."""
 
     solve = staticmethod(solve_l2)
@@ -193,7 +194,7 @@ class L2BrendelBethge(BrendelBethge):
         return share * x1 + (1 - share) * x0
 
 
-class LinfBrendelBethge(BrendelBethge):
+class LinfWalk(BoundaryWalk):
     """The attack for the Linf distance."""
 
     solve = staticmethod(solve_linf)
@@ -208,14 +209,17 @@ class LinfBrendelBethge(BrendelBethge):
         return x0 + torch.clamp(x1 - x0, -share, share)
 
 
-def _radii(spec: AttackSpec, dims: int) -> list[float]:
+WALKS: dict[str, type[BoundaryWalk]] = {"l2": L2Walk, "linf": LinfWalk}
+"""The walk of each norm."""
+
+
+def _radii(settings: BrendelBethge, dims: int) -> list[float]:
     """Return the radius of the trust region for each step, as foolbox's schedule has it."""
-    rate = spec.learning_rate
-    assert rate is not None, "the entry validates brendel-bethge's keys"
-    interval = max(1, spec.steps // spec.learning_rate_decays)
+    rate = settings.learning_rate
+    interval = max(1, settings.steps // settings.learning_rate_decays)
     radii = []
-    for number in range(1, spec.steps + 1):
+    for number in range(1, settings.steps + 1):
         if (number + 1) % interval == 0:
-            rate *= spec.learning_rate_decay
-        radii.append(rate * spec.nominal_batch * dims)
+            rate *= settings.learning_rate_decay
+        radii.append(rate * settings.nominal_batch * dims)
     return radii

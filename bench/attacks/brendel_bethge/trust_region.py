@@ -73,6 +73,7 @@ def directed(origin: Tensor, b: Tensor, towards: Tensor) -> tuple[Tensor, Tensor
         Directions (B, D) in {-1, 0, 1} and room (B, D) >= 0 (any number where the direction is 0).
     """
     sign = b.sign().mul_(column(towards.sign()))
+    # upwards the room is 1 - origin, downwards origin: sign * (1/2 - origin) + 1/2 is both at once
     return sign, torch.rsub(origin, 0.5).mul_(sign).add_(0.5)
 
 
@@ -97,6 +98,7 @@ def fill(
     slope_gain = gain if weight is None else gain * weight
     reach = total(gain * room)
     reachable = reach >= target
+    # with no pixel at its end the sum is steepest, so this t is at most the root: from below
     t = target / total(slope_gain).clamp_min(torch.finfo(room.dtype).tiny)
     moves, spare = torch.empty_like(room), torch.empty_like(room)
     for _ in range(NEWTON_STEPS):
@@ -105,13 +107,16 @@ def fill(
         open_ = reachable & (missing > EXACT * target)
         if not bool(open_.any()):
             break
+        # 1 where a pixel has room left, 0 at its end: the derivative of min() without a `where`
         still_free = torch.sub(room, moves, out=spare).sign_()
         slope = total(still_free.mul_(slope_gain))
         gain_in_t = missing / slope
         t = torch.where(open_ & (slope > 0), t + gain_in_t, t)
+        # what is still free has no gain, or one whose square underflows: the rest is out of reach
         reachable &= ~(open_ & (slope <= 0))
     # the samples that cannot reach their target
     if not bool(reachable.all()):
+        # large, but finite: 0 * inf would be NaN where the weight is 0
         t = torch.where(reachable, t, torch.full_like(t, 1e30))
         _moves(weight, t, room, out=moves)
     return moves, reachable
@@ -142,12 +147,14 @@ def furthest_to_plane(problem: Problem) -> Tensor:
     sign, room = directed(problem.x, problem.b, problem.c)
     size = problem.b.abs()
     squares = size.square()
+    # b has length 1, so with every pixel free the length is t: r is a start from below
     t = problem.r.clone()
     for _ in range(NEWTON_STEPS):
         moves = torch.minimum(size * column(t), room)
         length = total(moves.square())
         free = total((room - moves).sign_().mul_(squares))
         missing = problem.r.square() - length
+        # looser than EXACT: a step that is a little short costs the attack little
         open_ = (missing > 1e-4 * problem.r.square()) & (free > 0)
         if not bool(open_.any()):
             break

@@ -39,6 +39,7 @@ def solve_l2(problem: Problem) -> tuple[Tensor, Tensor]:
 
 def _without_region(problem: Problem) -> tuple[Tensor, Tensor, Tensor]:
     """Return the best points without trust region, their distance, and if they lie in it."""
+    # c is the plane's distance from x; b . (z - x0) = c + b . (x - x0) is the same plane from x0
     from_clean = problem.c + dot(problem.b, problem.x - problem.x0)
     sign, room = directed(problem.x0, problem.b, from_clean)
     size = problem.b.abs()
@@ -52,6 +53,7 @@ def _without_region(problem: Problem) -> tuple[Tensor, Tensor, Tensor]:
 def _on_region(problem: Problem) -> Tensor:
     """Return the best steps (B, D) where the trust region binds."""
     shortest, reachable = shortest_to_plane(problem)
+    # where even the shortest step to the plane is too long, no step is on both
     feasible = reachable & (torch.linalg.vector_norm(shortest, dim=1) <= problem.r)
     if bool(feasible.all()):
         return _on_plane_and_region(problem)
@@ -76,13 +78,16 @@ def _on_plane_and_region(problem: Problem) -> Tensor:
         wanted = (home * column(tau)).addcmul_(b, column(nu), value=-1)
         steps = torch.clamp(wanted, low, high)
         on_plane, on_region = dot(b, steps), dot(steps, steps)
+        # the plane decides whether the point is adversarial, the region only how far one trusts it
         open_ = (on_plane - c).abs() > PLANE * c.abs() + ROUNDING * torch.finfo(c.dtype).eps
         open_ |= (on_region - r.square()).abs() > REGION * r.square()
         if not bool(open_.any()):
             break
+        # 1 where clamping left a pixel alone, 0 where it is clipped, in place and without `where`
         free = wanted.sub_(steps).sign_().square_().neg_().add_(1)
         free_b, free_h = b * free, free.mul_(home)
         free_bb, free_bh, free_hh = dot(free_b, b), dot(free_b, home), dot(free_h, home)
+        # what the clipped pixels give already; the free ones owe the rest
         clipped_c = on_plane - dot(free_b, steps)
         clipped_r = on_region - (
             tau.square() * free_hh - 2 * tau * nu * free_bh + nu.square() * free_bb
@@ -102,7 +107,9 @@ def _two_unknowns(
     """
     tiny = torch.finfo(bb.dtype).tiny
     bb = bb.clamp_min(tiny)
+    # |step|^2 = c^2 / bb + tau^2 * across: across is the part of h that lies in the plane
     across = (hh - bh.square() / bb).clamp_min(tiny)
     left = (radius2 - c.square() / bb).clamp_min(0)
+    # beyond tau = 1 the step would pass the clean image's nearest point of the plane
     tau = (left / across).sqrt_().clamp_max_(1)
     return tau, (tau * bh - c) / bb

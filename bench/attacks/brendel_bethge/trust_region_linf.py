@@ -65,6 +65,7 @@ def _without_region(problem: Problem) -> tuple[Tensor, Tensor, Tensor, Tensor, T
     pace = side * 2 * epsilon / idle
     wanted = problem.x.addcmul(b, column(pace)).clamp_(0, 1).sub_(problem.x0)
     moved = torch.clamp(wanted, -column(epsilon), column(epsilon))
+    # the idle ones give less to the plane than epsilon would: one Newton step makes it up
     lost = (from_clean - dot(b, moved)) * side
     gain = total(room.sub_(moves).sign_().mul_(size))  # by epsilon, of the pixels at its end
     epsilon = epsilon + lost / gain.clamp_min(torch.finfo(b.dtype).tiny) * (gain > 0)
@@ -90,7 +91,7 @@ def _on_region(problem: Problem, sign: Tensor, lowest: Tensor, longest: Tensor) 
     if len(stuck):
         part = problem.rows(stuck)
         z[stuck] = part.x + furthest_to_plane(part)
-    z.clamp_(0, 1)
+    z.clamp_(0, 1)  # x plus its whole room may round to beyond 1
     # with this epsilon the shortest step of all is allowed, so it is the other end of the bracket
     highest = (z - problem.x0).abs_().amax(1)
     wide = (feasible & (highest > lowest * (1 + NARROW))).nonzero()[:, 0]
@@ -130,6 +131,7 @@ class _Search:
         self.squares = problem.b.square()
         self.low, self.high = low, high
         share = (low_length - problem.r) / (low_length - high_length)
+        # regula falsi for the first guess, kept off the ends, which are known already
         self.epsilon = torch.lerp(low, high, share.clamp(0.01, 0.99))
         self.t = problem.r.clone()
         self.index = torch.arange(len(low), device=low.device)
@@ -163,6 +165,7 @@ class _Search:
         better = fits.nonzero()[:, 0]
         found = (p.x0[better] + in_ball[better]).clamp_(0, 1)
         if not bool(self.done.all()):
+            # measured from inside the box: a pixel that both would clip moves with epsilon
             ends = beyond_ball.sign()
             free = beyond_box.add_(beyond_ball).sign_().square_().neg_().add_(1)
             free_bb = total(free.mul_(self.squares))
@@ -191,6 +194,7 @@ class _Search:
         a = ends_b.square() / bb + ends
         h = ends_step - t_here * ends_b
         k = t_here.square() * free_bb + fixed - r2
+        # the smaller root, for epsilon is to be as small as it may
         change = -(h + (h.square() - a * k).clamp_min(0).sqrt()) / a
         epsilon = self.epsilon + change
         inside = (epsilon > self.low) & (epsilon < self.high) & (free_bb > 0)
@@ -198,6 +202,7 @@ class _Search:
         middle = (self.low + self.high) / 2
         d = middle - self.epsilon
         left = (r2 - fixed - 2 * d * ends_step - d.square() * ends).clamp_min(0)
+        # with hardly a free pixel bb is next to 0 and t would leave all bounds
         t = torch.minimum((left / bb).sqrt(), torch.maximum(self.t.abs() * 1e2, self.problem.r))
         self.epsilon = torch.where(inside, epsilon, middle)
         self.t = torch.where(inside, t_here - change * ends_b / bb, t)
@@ -207,6 +212,7 @@ class _Search:
         keep = (~self.done).nonzero()[:, 0]
         if len(keep) == 0:
             return False
+        # gathering rows copies every pixel, so wait until it saves a quarter of the work
         if 4 * len(keep) <= 3 * len(self.done):
             self.problem = self.problem.rows(keep)
             for name in (

@@ -7,10 +7,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from bench.attacks.brendel_bethge.attack import L2BrendelBethge, LinfBrendelBethge
+from bench.attacks.brendel_bethge.attack import L2Walk, LinfWalk
 from bench.attacks.brendel_bethge.nearest import nearest_starts
+from bench.attacks.brendel_bethge.settings import BrendelBethge
 from bench.attacks.minimum.options import Norm
-from bench.entries.attacks import AttackSpec
 from bench.steps.step import GradientStep
 
 NEAREST = 3
@@ -90,9 +90,8 @@ class Walk:
         return seen
 
 
-def _spec(norm: Norm, steps: int, decays: int) -> AttackSpec:
-    return AttackSpec(
-        algorithm="brendel-bethge",
+def _spec(norm: Norm, steps: int, decays: int) -> BrendelBethge:
+    return BrendelBethge(
         norm=norm,
         steps=steps,
         learning_rate=1e-3,
@@ -101,7 +100,7 @@ def _spec(norm: Norm, steps: int, decays: int) -> AttackSpec:
     )
 
 
-class _L2(L2BrendelBethge):
+class _L2(L2Walk):
     """The walk in L2, watched."""
 
     seen: Seen = staticmethod(_nothing)
@@ -110,7 +109,7 @@ class _L2(L2BrendelBethge):
         self.seen(index, logits, gradient)
 
 
-class _Linf(LinfBrendelBethge):
+class _Linf(LinfWalk):
     """The walk in Linf, watched."""
 
     seen: Seen = staticmethod(_nothing)

@@ -67,12 +67,15 @@ function withBar(values, digits, end, white) {
 }
 const mid = (m) => (m.rank ? m.rank[0] + m.rank[1] / 1e6 : NaN);
 const COLUMNS = [
-  { key: "rank", title: "Rank", value: (m) => (m.rank ? mid(m) * 1e6 + num(m.attacks[table().primary].rfc[0]) : NaN), cell: (m) => make("td", { text: m.rank ? (m.rank[0] === m.rank[1] ? String(m.rank[0]) : `${m.rank[0]}–${m.rank[1]}`) : "–" }) },
+  { key: "rank", title: "Rank: these weights", value: (m) => (m.rank ? mid(m) * 1e6 + num(m.attacks[table().primary].rfc[0]) : NaN), cell: (m) => make("td", { text: places(m.rank) }) },
   { key: "tie", title: "Tie", className: "text", value: (m) => (m.group ? m.group.padStart(4) : ""), cell: (m) => make("td", { className: "text", text: m.group || "–" }) },
+  { key: "recipe", title: "Rank: recipe", value: (m) => (m.recipe ? m.recipe[0] * 1e6 + m.recipe[1] : NaN), cell: recipeCell },
   { key: "model", title: "Model", className: "model", value: (m) => m.name, cell: modelCell },
   { key: "rfc", title: "RFC", value: (m) => num(attackOf(m).rfc[0]), cell: (m) => withBar(attackOf(m).rfc, 3, 1, table().white) },
   { key: "hfe", title: "HFE", value: (m) => num(attackOf(m).hfe[0]), cell: (m) => interval(attackOf(m).hfe, 3) },
   { key: "hfx", title: "HFX", value: (m) => num(attackOf(m).hfx[0]), cell: (m) => interval(attackOf(m).hfx, 3) },
+  { key: "common", title: () => `RFC on ${table().common[state.attack] ?? 0} common samples`, value: (m) => num(attackOf(m).common[0]), cell: (m) => interval(attackOf(m).common, 3) },
+  { key: "long", title: "> 1 % above the shortest, %", value: (m) => num(attackOf(m).long[0]), cell: longCell },
   { key: "kept", title: "n kept", value: (m) => attackOf(m).kept, cell: (m) => make("td", { text: String(attackOf(m).kept) }, make("small", { text: `of ${attackOf(m).correct}` })) },
   { key: "clean", title: "Clean acc. %", value: (m) => num(m.clean[0]), cell: (m) => interval(m.clean, 1, 100) },
   { key: "success", title: "Success %", value: (m) => num(attackOf(m).success[0]), cell: (m) => interval(attackOf(m).success, 1, 100) },
@@ -84,6 +87,22 @@ const COLUMNS = [
   { key: "flags", title: "Flags, reasons", className: "text", value: (m) => m.flags.length + m.reasons.length, cell: flagCell },
   { key: "links", title: "Links", className: "text plain", plain: true, cell: linkCell },
 ];
+function places(rank) {
+  return rank ? (rank[0] === rank[1] ? String(rank[0]) : `${rank[0]}–${rank[1]}`) : "–";
+}
+function recipeCell(m) {
+  const cell = make("td", { text: m.recipe ? `${places(m.recipe)} ${m.recipeGroup}` : m.seeds.text });
+  const sd = num(m.seeds.sd), stands = num(m.seeds.survives);
+  if (m.recipe) cell.append(make("small", { text: `${m.seeds.n} seeds: ${show(m.seeds.rfc[0], 3)}, ${show(m.seeds.rfc[1], 3)} to ${show(m.seeds.rfc[2], 3)}` }));
+  if (!Number.isNaN(sd)) cell.append(make("small", { text: `seed SD ${sd.toFixed(4)}` }));
+  if (!Number.isNaN(stands)) cell.append(make("small", { text: `weights' claims stand to SD ${stands.toFixed(4)}` }));
+  return cell;
+}
+function longCell(m) {
+  const cell = interval(attackOf(m).long, 1, 100);
+  if (attackOf(m).longOf) cell.append(make("small", { text: `n = ${attackOf(m).longOf}` }));
+  return cell;
+}
 function modelCell(m) {
   const box = make("input", { type: "checkbox", "aria-label": `plot ${m.name}` });
   box.checked = state.picked.has(m.name);
@@ -198,8 +217,12 @@ function chooseTable(index) {
   }));
   const ranked = t.models.filter((m) => m.rank).length;
   $("about").replaceChildren(
-    `${t.dataset}, ${t.heading}: ${ranked} ranked, ${t.models.length - ranked} not. ${t.samples} samples; primary attack ${t.primary}; white noise has RFC ${show(t.white, 3)} (dashed in the bars). Protocol hash ${t.hash.slice(0, 16)}. `,
+    `${t.dataset}, ${t.heading}: ${t.ranks ? `${ranked} ranked, ${t.models.length - ranked} not` : "this protocol does not rank"}. ${t.samples} samples; primary attack ${t.primary}; white noise has RFC ${show(t.white, 3)} (dashed in the bars). Protocol hash ${t.hash.slice(0, 16)}. `,
     make("a", { href: t.page, text: "All tables of this data set" })
+  );
+  $("told").replaceChildren(
+    t.told,
+    ...t.contrasts.filter((c) => !c.why).map((c) => ` ${c.name}: ${show(c.rfc[0], 3)} [${show(c.rfc[1], 3)}, ${show(c.rfc[2], 3)}] (n = ${c.n}).`)
   );
   $("figures").replaceChildren();
   if (t.figures.length) $("figures").append(make("h2", { text: "Figures" }), ...t.figures.map((f) => make("img", { src: `figures/${f}`, alt: f, loading: "lazy" })));

@@ -21,7 +21,7 @@ function drawRadial() {
   const models = pickedModels().filter((m) => m.profiles[state.attack]);
   const curves = models.map((m, i) => ({ model: m, colour: lineColour(i), ...m.profiles[state.attack] }));
   const positive = (v) => Number.isFinite(v) && v > 0;
-  const values = [1, ...curves.flatMap((c) => [...c.low, ...c.high]), ...(t.clean ? t.clean.mean : [])].filter(positive);
+  const values = [1, ...curves.flatMap((c) => [...c.low, ...c.mean, ...c.high]), ...(t.clean ? t.clean.mean : [])].filter(positive);
   const low = Math.floor(Math.log10(Math.min(...values)) * 2) / 2, high = Math.ceil(Math.log10(Math.max(...values)) * 2) / 2;
   const x = (r) => BOX.left + (r / Math.SQRT2) * (BOX.width - BOX.left - BOX.right);
   const y = (v) => BOX.top + ((high - Math.log10(v)) / Math.max(high - low, 0.5)) * (BOX.height - BOX.top - BOX.bottom);

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.board.build import Board, Row, Table
-from bench.board.join.figure import CARRIED, check_figure, resampled_values, values
+from bench.board.join.column import CARRIED, check_column, resampled_values, values
 from bench.board.join.match import Match, known, match
 from bench.board.join.table import External
+from bench.board.table import Board, Row, Table
 from bench.errors import BenchError, unknown_name
 from bench.stats.bootstrap import Floats
 from bench.stats.correlation import Correlation, rank_correlations
@@ -109,9 +109,11 @@ def join(
 def _join(
     table: Table, external: Sequence[External], metric: str, attack: str | None, carry: bool
 ) -> Joined:
-    chosen = check_figure(table, metric, attack)
+    chosen = check_column(table, metric, attack)
     models = [
-        known(row.model.name, row.model.submission.metadata, table.size[1]) for row in table.rows
+        known(row.model.name, metadata.entry, metadata.weights.kind, table.size[1])
+        for row in table.rows
+        if (metadata := row.model.submission.metadata)
     ]
     matches = tuple(tuple(match(models, other)) for other in external)
     carried = carry and metric in CARRIED
@@ -130,9 +132,9 @@ def _join(
 
 
 def _correlations(joined: Joined) -> dict[str, Correlation]:
-    """Over the ranked models: a model that fails a gate has no figure to rely on."""
+    """Over the models that pass the gates: another that fails a gate has no figure to rely on."""
     table = joined.table
-    able = [i for i, row in enumerate(joined.rows) if row.rank is not None]
+    able = [i for i, row in enumerate(joined.rows) if row.model.ranked]
     used = [i for i in able if any(found[i].place is not None for found in joined.matches)]
     rows = [joined.rows[i] for i in used]
     if not rows:

@@ -56,20 +56,18 @@ class Match:
     note: str = ""
 
 
-def known(name: str, metadata: Mapping[str, Any], width: int) -> Known:
+def known(name: str, entry: Mapping[str, Any], weights: str, width: int) -> Known:
     """Return what names a model, from its file's metadata.
 
     Args:
         name: `<model>[@random][@seedN]`.
-        metadata: of the result.
+        entry: of the model, as the result states it.
+        weights: their kind: default, random or path.
         width: of the model's input in pixels.
     """
-    entry, weights = metadata.get("entry"), metadata.get("weights")
-    entry = entry if isinstance(entry, dict) else {}
     tag = entry.get("tag")
     timm = entry.get("source") == "timm" and isinstance(tag, str) and "@" not in name
-    kind = weights.get("kind") if isinstance(weights, dict) else None
-    return Known(name, str(tag) if timm else None, width, timm and kind == "path")
+    return Known(name, str(tag) if timm else None, width, timm and weights == "path")
 
 
 def match(models: Sequence[Known], table: External) -> list[Match]:

@@ -6,11 +6,10 @@ import csv
 import io
 from collections.abc import Sequence
 
-from tabulate import tabulate
-
 from bench.board.csv_file import HEADER, safe_text
-from bench.board.join.figure import cells
+from bench.board.join.column import cells
 from bench.board.join.join import Joined
+from bench.board.tabular import tabular
 from bench.board.text import NONE, interval, markdown, ranks, significant
 from bench.stats.correlation import FEWEST, Correlation
 
@@ -178,4 +177,4 @@ def _matches(joined: Joined) -> list[dict[str, str]]:
 
 
 def _table(rows: list[dict[str, str]]) -> str:
-    return tabulate(rows, headers="keys", tablefmt="pipe", disable_numparse=True)
+    return tabular(rows, "pipe")

@@ -6,18 +6,17 @@ fine label; the fine one is used) and 3072 bytes, channels first, row by row.
 
 from __future__ import annotations
 
-import tarfile
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
 
 from bench.data.arrays import ArrayImages, array_images
-from bench.data.formats.folders import candidates, one_line
+from bench.data.formats.bounded import members_of, read_bounded
+from bench.data.formats.folders import candidates
 from bench.data.formats.safe_pickle import read_batch
 from bench.entries.dataset import DatasetEntry
 from bench.errors import BenchError
@@ -147,7 +146,7 @@ def read(folder: Path, entry: DatasetEntry, split: str) -> ArrayImages | None:
         archives = [place / version.archive for place in candidates(folder, entry.name)]
         for archive in (folder, *archives):
             if archive.name == version.archive and archive.is_file():
-                return _join(version, split, _from_archive(archive, version.files[split]), archive)
+                return _join(version, split, members_of(archive, version.files[split]), archive)
     return None
 
 
@@ -167,22 +166,4 @@ def _join(version: Version, split: str, files: dict[str, bytes], place: Path) ->
 
 
 def _from_folder(folder: Path, names: tuple[str, ...]) -> dict[str, bytes]:
-    return {name: (folder / name).read_bytes() for name in names if (folder / name).is_file()}
-
-
-def _from_archive(path: Path, names: tuple[str, ...]) -> dict[str, bytes]:
-    """Return the wanted files of an archive; nothing is unpacked to the disk."""
-    found: dict[str, bytes] = {}
-    try:
-        with tarfile.open(path) as archive:
-            for member in archive:
-                name = PurePosixPath(member.name).name
-                file = archive.extractfile(member) if name in names and member.isfile() else None
-                if file is not None:
-                    found[name] = file.read()
-    except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
-        raise BenchError(
-            f"expected a complete archive, got a broken one ({one_line(error)}), in {path}; "
-            "download it again"
-        ) from None
-    return found
+    return {name: read_bounded(folder / name) for name in names if (folder / name).is_file()}

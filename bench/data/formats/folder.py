@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.data.files import FileImages
+from bench.data.formats.class_names import class_indices, each_index
 from bench.data.formats.folders import candidates
 from bench.data.formats.numbering import sample_ids
 from bench.entries.dataset import DatasetEntry
@@ -19,7 +20,7 @@ def _split_folders(entry: DatasetEntry, split: str) -> tuple[str, ...]:
     """Return what the folder of a split may be called; ImageNet's own `test` has no labels."""
     if split == "train":
         return ("train",)
-    return ("val", "validation") if entry.hub.test_split == "validation" else ("test", "val")
+    return ("val", "validation") if entry.split_name(split) == "validation" else ("test", "val")
 
 
 def expects(entry: DatasetEntry, split: str) -> str:
@@ -34,8 +35,7 @@ def read(folder: Path, entry: DatasetEntry, split: str) -> FileImages | None:
     Args:
         folder: the folder above the class folders, or above `val`, `validation`, `test`,
             `train`.
-        entry: the data set; class folders bear the names of `class_folders` or `classes`, or
-            they are as many as the classes and count in sorted order.
+        entry: the data set; names of class folders decide (`bench.data.formats.class_names`).
         split: "test" or "train".
 
     Raises:
@@ -64,20 +64,26 @@ def _indices(
     """Return the class index of each folder; None if there are none, or (not strict) no match."""
     if not names:
         return None
-    for known in (entry.class_folders or (), entry.classes):
-        if set(names) <= set(known):
-            return [known.index(name) for name in names]
-    if len(names) == len(entry.classes):
-        return list(range(len(names)))
+    indices = class_indices(names, entry)
     known = entry.class_folders or entry.classes
-    unknown = sorted(set(names) - set(known))
-    if not strict and len(unknown) == len(names):
-        return None
-    raise BenchError(
-        f"expected class folders of {entry.title} ({known[0]}, {known[1]}, ...), found "
-        f"{len(names)} folders of which {len(unknown)} are no classes ({unknown[0]}), in {place}; "
-        f"name them so, or give all {len(entry.classes)} in sorted order"
-    )
+    if indices is None:
+        each = each_index(names, entry)
+        unknown = [name for name, index in zip(names, each, strict=True) if index is None]
+        if not strict and len(unknown) == len(names):
+            return None
+        count = len(entry.classes)
+        raise BenchError(
+            f"expected class folders of {entry.title} ({known[0]}, {known[1]}, ... or 0 to "
+            f"{count - 1}), found {len(names)} folders of which {len(unknown)} are no classes "
+            f"({(unknown or names)[0]}), in {place}; name them so: order says nothing about classes"
+        )
+    if len(set(indices)) < len(indices):
+        twice = [n for n, i in zip(names, indices, strict=True) if indices.count(i) > 1]
+        raise BenchError(
+            f"expected one folder a class, found {twice[0]!r} and {twice[1]!r} for one, in "
+            f"{place}; put their images together"
+        )
+    return indices
 
 
 def _read(place: Path, classes: dict[Path, int], entry: DatasetEntry, split: str) -> FileImages:
@@ -102,4 +108,5 @@ def _read(place: Path, classes: dict[Path, int], entry: DatasetEntry, split: str
         source=f"folder {place}",
         files=tuple(files[position] for position in order),
         rgb=entry.transform or entry.channels == 3,
+        shape=None if entry.transform else entry.shape,
     )

@@ -5,16 +5,15 @@ Source: http://yann.lecun.com/exdb/mnist/ ("The IDX file format").
 
 from __future__ import annotations
 
-import gzip
 import struct
-import zlib
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from bench.data.arrays import ArrayImages, array_images
-from bench.data.formats.folders import candidates, one_line
+from bench.data.formats.bounded import read_bounded
+from bench.data.formats.folders import candidates
 from bench.entries.dataset import DatasetEntry
 from bench.errors import BenchError
 
@@ -81,7 +80,7 @@ def read_idx(path: Path, dims: int) -> npt.NDArray[np.uint8]:
     Raises:
         BenchError: the file cannot be read, is not such a file, is truncated or too long.
     """
-    data = _bytes(path)
+    data = read_bounded(path)
     head = 4 + 4 * dims
     magic = 0x800 + dims
     if len(data) < head or struct.unpack_from(">I", data)[0] != magic:
@@ -98,18 +97,3 @@ def read_idx(path: Path, dims: int) -> npt.NDArray[np.uint8]:
             f"{'truncated' if len(data) < head + size else 'too long'}, download it again"
         )
     return np.frombuffer(data, dtype=np.uint8, offset=head).reshape(shape)
-
-
-def _bytes(path: Path) -> bytes:
-    try:
-        if path.suffix != ".gz":
-            return path.read_bytes()
-        with gzip.open(path) as file:
-            return file.read()
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise BenchError(
-            f"expected a complete gzip file, got a broken one ({one_line(error)}), in {path}; "
-            "download it again"
-        ) from None
-    except OSError as error:
-        raise BenchError(f"expected a readable file, got {one_line(error)}; check {path}") from None

@@ -12,16 +12,16 @@ Source: https://www.image-net.org/challenges/LSVRC/2012/ and the kit's readme.tx
 from __future__ import annotations
 
 import tarfile
-import zlib
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 
 from bench.data.base import Images, Int64Array, UInt8Image
 from bench.data.check import labels_fingerprint
-from bench.data.decode import decode_image
+from bench.data.decode import MOST_BYTES, decode_image
 from bench.data.files import FileImages
+from bench.data.formats.bounded import members_of, read_bounded
 from bench.data.formats.folders import candidates, one_line
 from bench.data.formats.numbering import sample_ids
 from bench.entries.dataset import DatasetEntry
@@ -107,6 +107,10 @@ def _read_tar(path: Path, entry: DatasetEntry) -> TarImages:
             f"expected a complete archive, got a broken one ({one_line(error)}), in {path}; "
             "download it again"
         ) from None
+    if any(m.size > MOST_BYTES for m in members):
+        raise BenchError(
+            f"expected images of at most {MOST_BYTES} bytes, got a larger one, in {path}"
+        )
     if not members or members[-1].offset_data + members[-1].size > path.stat().st_size:
         raise BenchError(
             f"expected a complete archive of {_IMAGES}, got {len(members)} images and "
@@ -178,7 +182,7 @@ def _ground_truth(place: Path) -> tuple[str, Path]:
     for base in (place, place.parent):
         for path in (base / _TRUTH, base / "data" / _TRUTH, base / _KIT / "data" / _TRUTH):
             if path.is_file():
-                return path.read_text(encoding="ascii", errors="replace"), path
+                return read_bounded(path).decode("ascii", errors="replace"), path
         kit = base / f"{_KIT}.tar.gz"
         if kit.is_file():
             return _from_kit(kit), kit
@@ -189,16 +193,9 @@ def _ground_truth(place: Path) -> tuple[str, Path]:
 
 
 def _from_kit(path: Path) -> str:
-    try:
-        with tarfile.open(path) as archive:
-            for member in archive:
-                if PurePosixPath(member.name).name == _TRUTH:
-                    file = archive.extractfile(member)
-                    if file is not None:
-                        return file.read().decode("ascii", errors="replace")
-    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
+    found = members_of(path, (_TRUTH,))
+    if _TRUTH not in found:
         raise BenchError(
-            f"expected a complete archive, got a broken one ({one_line(error)}), in {path}; "
-            "download it again"
-        ) from None
-    raise BenchError(f"expected {_TRUTH} in the archive, found none, in {path}; download it again")
+            f"expected {_TRUTH} in the archive, found none, in {path}; download it again"
+        )
+    return found[_TRUTH].decode("ascii", errors="replace")

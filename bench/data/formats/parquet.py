@@ -17,12 +17,13 @@ from bench.data.formats.shards import ParquetImages, open_shards
 from bench.entries.dataset import DatasetEntry
 from bench.errors import BenchError
 
-_OF = re.compile(r"^(.*)-(\d{5})-of-(\d{5})\.parquet$")
+_OF = re.compile(r"^(.*)-(\d+)-of-(\d+)(-[0-9a-f]{16})?\.parquet$")
+"""Name, number, how many, and the hash that `datasets` used to put behind them."""
 
 
 def split_names(entry: DatasetEntry, split: str) -> tuple[str, ...]:
     """Return what the split may be called in file names ("validation", "val")."""
-    name = entry.hub.test_split if split == "test" else entry.hub.train_split
+    name = entry.split_name(split)
     return (name, "val") if name == "validation" else (name,)
 
 
@@ -78,24 +79,44 @@ def _find(folder: Path, entry: DatasetEntry, split: str) -> list[Path]:
     if folder.is_file():
         return [folder] if folder.suffix == ".parquet" else []
     for base in candidates(folder, entry.name):
-        for place in (base, base / entry.hub.folder, base / "data"):
+        folders = (base / entry.hub.folder,) if entry.hub is not None else ()
+        for place in (base, *folders, base / "data"):
             for name in split_names(entry, split):
                 for pattern in (f"{name}.parquet", f"{name}-*.parquet", f"{name}/*.parquet"):
-                    files = sorted(place.glob(pattern))
+                    files = sorted(place.glob(pattern), key=_by_number)
                     if files:
                         return files
     return []
 
 
+def _by_number(path: Path) -> list[tuple[int, str]]:
+    """Order names as people count: test-2 before test-10."""
+    parts = re.split(r"(\d+)", path.name)
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
+
+
 def check_complete(files: Sequence[Path]) -> None:
-    """Raise BenchError if the names say that a shard is missing ("-00003-of-00014")."""
-    parsed = [m for m in (_OF.match(f.name) for f in files) if m]
-    for match in parsed:
-        there = {int(m[2]) for m in parsed if m[3] == match[3]}
-        missing = sorted(set(range(int(match[3]))) - there)
-        if missing:
-            name = f"{match[1]}-{missing[0]:05d}-of-{match[3]}.parquet"
+    """Raise BenchError if the names say that a shard is missing, or that there are two sets.
+
+    "test-00003-of-00014.parquet" tells both; such files and others are two sets as well.
+    """
+    sets: dict[tuple[str, ...] | None, set[int]] = {}
+    for file in files:
+        match = _OF.match(file.name)
+        key: tuple[str, ...] | None = None
+        if match:
+            key = (match[1], match[3], match[4] or "")
+        sets.setdefault(key, set()).add(int(match[2]) if match else len(sets))
+    if len(sets) > 1:
+        raise BenchError(
+            f"expected one set of shards, found {len(sets)} ({files[0].name}, ..., "
+            f"{files[-1].name}), in {files[0].parent}; keep the newer one"
+        )
+    for key, there in sets.items():
+        missing = sorted(set(range(min(int(key[1]), 100_000))) - there) if key else []
+        if missing and key:
+            name = f"{key[0]}-{missing[0]:05d}-of-{key[1]}{key[2]}.parquet"
             raise BenchError(
-                f"expected {int(match[3])} shards, found {len(there)} ({name} is missing), "
+                f"expected {int(key[1])} shards, found {len(there)} ({name} is missing), "
                 f"in {files[0].parent}; download it"
             )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bench.data.base import Images, Int64Array, UInt8Image
+from bench.data.formats.class_names import class_order
 from bench.data.formats.folders import one_line
 from bench.data.formats.numbering import sample_ids
 from bench.data.pixels import to_pixels
@@ -116,9 +118,15 @@ def open_shards(
     names: list[str | None] = []
     first = 0
     column = ""
+    most = entry.count(split)
     for number, path in enumerate(files):
         with pq.ParquetFile(path) as file:
-            column = pick(file.schema_arrow.names, (entry.hub.image_column, "image", "img"), path)
+            if first + file.metadata.num_rows > most:
+                raise BenchError(
+                    f"expected {most} {split} images of {entry.title}, got more, in {path} and the "
+                    f"{number} files before it; give the whole split, once"
+                )
+            column = pick(file.schema_arrow.names, entry.columns[0], path)
             labels.append(_labels(file, entry, path))
             names += _names(file, column)
             for group in range(file.num_row_groups):
@@ -150,8 +158,36 @@ def pick(names: list[str], wanted: tuple[str, ...], where: object) -> str:
 
 
 def _labels(file: pq.ParquetFile, entry: DatasetEntry, path: Path) -> Int64Array:
-    name = pick(file.schema_arrow.names, (entry.hub.label_column, "label"), path)
-    return integer_labels(file.read(columns=[name])[name], name, path)
+    name = pick(file.schema_arrow.names, entry.columns[1], path)
+    labels = integer_labels(file.read(columns=[name])[name], name, path)
+    order = class_order(_label_names(file, name), entry, path)
+    return labels if order is None else in_order(labels, order, path)
+
+
+def in_order(labels: Int64Array, order: list[int], where: object) -> Int64Array:
+    """Return the class indices of labels that a file numbers in another order.
+
+    Args:
+        labels: (N,) as the file has them.
+        order: class index of each of the file's labels.
+        where: the file, for errors.
+    """
+    if len(labels) and not 0 <= labels.min() <= labels.max() < len(order):
+        raise BenchError(
+            f"expected labels from 0 to {len(order) - 1}, as it names {len(order)} classes, got "
+            f"{labels.min()} to {labels.max()}, in {where}"
+        )
+    return np.array(order, dtype=np.int64)[labels]
+
+
+def _label_names(file: pq.ParquetFile, column: str) -> list[str]:
+    """Return what `datasets` wrote about the labels' names; none if nobody did."""
+    try:
+        about = json.loads((file.schema_arrow.metadata or {}).get(b"huggingface", b"{}"))
+        names = about["info"]["features"][column]["names"]
+    except (KeyError, TypeError, ValueError, RecursionError):
+        return []
+    return names if isinstance(names, list) and all(isinstance(n, str) for n in names) else []
 
 
 def integer_labels(column: pa.ChunkedArray, name: str, where: object) -> Int64Array:
@@ -168,10 +204,22 @@ def integer_labels(column: pa.ChunkedArray, name: str, where: object) -> Int64Ar
 
 
 def _names(file: pq.ParquetFile, column: str) -> list[str | None]:
+    if not _has_path(file.schema_arrow.field(column).type):
+        return [None] * file.metadata.num_rows
+    return path_names(file.read(columns=[f"{column}.path"])[column])
+
+
+def _has_path(kind: pa.DataType) -> bool:
     import pyarrow as pa
 
-    kind = file.schema_arrow.field(column).type
-    if not (pa.types.is_struct(kind) and kind.get_field_index("path") >= 0):
-        return [None] * file.metadata.num_rows
-    paths = file.read(columns=[f"{column}.path"])[column]
-    return [row["path"] for row in paths.to_pylist()]
+    return bool(pa.types.is_struct(kind)) and kind.get_field_index("path") >= 0
+
+
+def path_names(column: pa.ChunkedArray) -> list[str | None]:
+    """Return the file name of each image of a column; None where it has none."""
+    import pyarrow.compute as pc
+
+    if not _has_path(column.type):
+        return [None] * len(column)
+    names: list[str | None] = pc.struct_field(column, "path").to_pylist()
+    return names

@@ -8,9 +8,9 @@ and so are shards that are in the hub's file cache; both only at the entry's rev
 from __future__ import annotations
 
 from bench.data.base import Images
+from bench.data.formats.arrow import from_dataset
 from bench.data.formats.folders import one_line
 from bench.data.hub.hub_cache import read_cached
-from bench.data.hub.hub_images import from_dataset
 from bench.data.hub.reach import unreachable
 from bench.entries.dataset import DatasetEntry
 from bench.errors import BenchError
@@ -29,6 +29,7 @@ def read(entry: DatasetEntry, split: str, *, offline: bool) -> Images:
     """
     from huggingface_hub import constants
 
+    assert entry.hub is not None, "only asked for what is on the hub"
     images = read_cached(entry, split)
     if images is not None:
         return images
@@ -59,7 +60,8 @@ def _download(entry: DatasetEntry, split: str) -> Images:
     import datasets
 
     hub = entry.hub
-    name = hub.test_split if split == "test" else hub.train_split
+    assert hub is not None, "only asked for what is on the hub"
+    name = entry.split_name(split)
     try:
         dataset = datasets.load_dataset(
             hub.id,
@@ -82,6 +84,7 @@ def _download(entry: DatasetEntry, split: str) -> Images:
 
 def _no_access(entry: DatasetEntry, split: str, error: Exception) -> str:
     hub = entry.hub
+    assert hub is not None, "only asked for what is on the hub"
     if not hub.gated:
         return (
             f"expected the data set {hub.id} at {hub.revision[:12]} on the hub, "

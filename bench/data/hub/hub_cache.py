@@ -7,10 +7,11 @@ import re
 from pathlib import Path
 
 from bench.data.base import Images
+from bench.data.formats import arrow
 from bench.data.formats.parquet import check_complete, read_files
-from bench.data.hub.hub_images import from_dataset
 from bench.entries.dataset import DatasetEntry
 from bench.errors import BenchError
+from bench.files import expanded
 
 
 def read_cached(entry: DatasetEntry, split: str) -> Images | None:
@@ -23,26 +24,14 @@ def read_cached(entry: DatasetEntry, split: str) -> Images | None:
     Raises:
         BenchError: the split is there, but broken.
     """
-    count = entry.test_count if split == "test" else entry.train_count
+    count = entry.count(split)
     for files in _prepared(entry, split):
-        images = _from_arrow(files, entry, split)
+        # one that is not whole: another, the shards or the network may do
+        images = arrow.read_files(files, entry, split, f"hub cache {files[0].parent}")
         if images is not None and len(images) == count:
             return images
     shards = _shards(entry, split)
     return read_files(shards, entry, split, f"hub cache {shards[0].parent}") if shards else None
-
-
-def _from_arrow(files: list[Path], entry: DatasetEntry, split: str) -> Images | None:
-    import datasets
-    import pyarrow as pa
-
-    try:
-        parts = [datasets.Dataset.from_file(str(path)) for path in files]
-    except (pa.ArrowException, OSError):
-        return None  # an interrupted preparation; the shards or the network may do
-    return from_dataset(
-        datasets.concatenate_datasets(parts), entry, split, f"hub cache {files[0].parent}"
-    )
 
 
 def _prepared(entry: DatasetEntry, split: str) -> list[list[Path]]:
@@ -50,13 +39,14 @@ def _prepared(entry: DatasetEntry, split: str) -> list[list[Path]]:
     from huggingface_hub import constants
 
     hub = entry.hub
+    assert hub is not None, "only asked for what is on the hub"
     root = Path(os.environ.get("HF_DATASETS_CACHE") or Path(constants.HF_HOME, "datasets"))
     owner, _, name = hub.id.rpartition("/")
     name = _snake_case(name)
-    folder = root.expanduser() / (f"{owner}___{name}" if owner else name)
+    folder = expanded(root) / (f"{owner}___{name}" if owner else name)
     config = hub.config or "default"
     revision = hub.revision if re.fullmatch(r"[0-9a-f]{40}", hub.revision) else "*"
-    part = hub.test_split if split == "test" else hub.train_split
+    part = entry.split_name(split)
     found = [
         sorted(place.glob(f"{name}-{part}.arrow")) or sorted(place.glob(f"{name}-{part}-*.arrow"))
         for pattern in (config, f"{config}-*")
@@ -76,7 +66,8 @@ def _shards(entry: DatasetEntry, split: str) -> list[Path]:
     from huggingface_hub import constants
 
     hub = entry.hub
-    part = hub.test_split if split == "test" else hub.train_split
+    assert hub is not None, "only asked for what is on the hub"
+    part = entry.split_name(split)
     folder = Path(constants.HF_HUB_CACHE, f"datasets--{hub.id.replace('/', '--')}", "snapshots")
     files = sorted((folder / hub.revision / hub.folder).glob(f"{part}-*.parquet"))
     try:

@@ -51,12 +51,14 @@ def _pack(products: Tensor) -> Tensor:
     out = products.new_empty(frequencies((height, width)), batch, 2, channels)
     alone, columns, rows, plus, minus = _views(out, (height, width))
     (aa, ac, as_), (ca, cc, cs), (sa, sc, ss) = _blocks(products)
+    # a frequency without a sine is its own mirror image, so its imaginary part is 0
     alone[..., 0, :] = aa
     alone[..., 1, :] = 0
     columns[..., 0, :] = ac
     columns[..., 1, :] = as_
     rows[..., 0, :] = ca
     rows[..., 1, :] = sa
+    # cos(a + b) = cc - ss, sin(a + b) = sc + cs, and with -b for the frequency (ky, -kx)
     torch.sub(cc, ss, out=plus[..., 0, :])
     torch.add(sc, cs, out=plus[..., 1, :])
     torch.add(cc, ss, out=minus[..., 0, :])
@@ -155,6 +157,8 @@ def kernel_matrix(weight: Tensor, size: Size, *, leave: bool) -> Tensor:
     factor = kernel_factor(size, *kind)
     if leave:
         factor = factor * leave_factor(size, *kind)
+    # a layer correlates, so an image's spectrum x + iy meets the kernel's conjugate u - iv:
+    # (xu + yv) + i(yu - xv), as a real matrix
     sign = torch.tensor([[1.0], [-1.0]], dtype=weight.dtype, device=weight.device)
     upper = spectrum * (factor * sign)
     lower = spectrum.flip(2) * factor
@@ -170,6 +174,7 @@ class _Mix(torch.autograd.Function):
         frequencies, batch = spectrum.shape[:2]
         out = torch.bmm(spectrum.view(frequencies, batch, -1), matrix)
         out = out.view(frequencies, batch, 2, -1)
+        # a constant image has power at frequency 0 only, sqrt(H W) times it in this basis
         out[0, :, 0] += root * bias
         return out
 
@@ -218,6 +223,7 @@ def inner_product(spectrum: Tensor, weight: Tensor, size: Size) -> Tensor:
     Returns:
         (B, K).
     """
+    # the basis is orthonormal but for what _pack doubles: leave_factor halves it, once for both
     templates = analyse(weight.permute(2, 3, 0, 1)) * leave_factor(
         size, weight.dtype, weight.device
     )

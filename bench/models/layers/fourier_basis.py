@@ -55,6 +55,7 @@ def basis(n: int, first: int, taps: int, dtype: torch.dtype, device: torch.devic
         (n, taps): cosines of the frequencies without a sine, cosines of the others, their sines.
     """
     alone, pairs = counts(n)
+    # float64, rounded once at the end: float32 would lose digits of the larger angles
     with torch.inference_mode(False):  # kept tensors must serve gradients too
         position = torch.arange(first, first + taps, dtype=torch.float64)
         lonely = torch.tensor([0.0, n / 2][:alone], dtype=torch.float64)
@@ -71,12 +72,14 @@ def basis(n: int, first: int, taps: int, dtype: torch.dtype, device: torch.devic
 @functools.lru_cache(maxsize=64)
 def leave_factor(size: Size, dtype: torch.dtype, device: torch.device) -> Tensor:
     """Return (F, 1, 1, 1): what a spectrum is multiplied with before `synthesise` inverts."""
+    # (cc - ss, cc + ss) is a rotation times sqrt 2, there and back: twice the image where both sine
     return _by_kind(size, 1.0, 1.0, 0.5, dtype, device)
 
 
 @functools.lru_cache(maxsize=64)
 def kernel_factor(size: Size, dtype: torch.dtype, device: torch.device) -> Tensor:
     """Return (F, 1, 1, 1): spectrum of a kernel -> its unnormalised discrete Fourier transform."""
+    # undoes the basis' sqrt(1 / n), or sqrt(2 / n) with a sine, of each axis
     root = math.sqrt(size[0] * size[1])
     return _by_kind(size, root, root / math.sqrt(2), root / 2, dtype, device)
 

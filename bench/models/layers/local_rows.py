@@ -50,6 +50,7 @@ class _Rows(torch.autograd.Function):
         ctx.save_for_backward(padded, weight)
         out = x.new_empty(height, width, batch, weight.shape[-1])
         for row in range(height):
+            # the first product writes and the others add: no pass over zeros before
             torch.bmm(_patches(padded, row), weight[row, 0], out=out[row])
             out[row].baddbmm_(_patches(padded, row + 1), weight[row, 1])
             out[row].baddbmm_(_patches(padded, row + 2), weight[row, 2])
@@ -73,6 +74,7 @@ class _Rows(torch.autograd.Function):
 
 def _patches(padded: Tensor, row: int) -> Tensor:
     """Return the view (W, B, 3 * C) of one padded row."""
+    # neighbouring columns' patches overlap in memory, so this may be read and never written
     line = padded[row]
     batch, width, channels = line.shape
     return line.as_strided(
@@ -94,6 +96,7 @@ def _grad_input(gradient: Tensor, weight: Tensor) -> Tensor:
             if not 0 <= source < height:
                 continue
             for j in range(3):
+                # a product for each kernel pixel: views that overlap can't be summed into
                 if (i, j) == (1, 1):
                     continue
                 first, last = max(0, 1 - j), min(width, width + 1 - j)  # output columns

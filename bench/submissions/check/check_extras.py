@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
-from bench.grid import frequency_grid
+from bench.grid import BIN_WIDTH, BINS, frequency_grid, power_without_dc, ring_counts
+from bench.metrics import Metric
 from bench.results import schema
-from bench.submissions.check.check_rows import Array, Rows
-from bench.submissions.check.footer import open_checked, read_columns
+from bench.submissions.check.check_map import map_problems
+from bench.submissions.check.footer import check_columns, open_checked, read_columns
 from bench.submissions.check.places import Place
 from bench.submissions.check.problems import Findings, short
+from bench.submissions.check.rows import Array, Rows
 
 MAX_ROWS = 100
 MAP_SIDE = 64
@@ -27,27 +29,47 @@ def check_extras(place: Place, rows: Rows | None, findings: Findings) -> None:
         rows: the result's rows, None if they can't be judged.
         findings: gets what is wrong.
     """
-    file = open_checked(place.path, schema.EXTRAS, MAX_ROWS, findings)
-    table = read_columns(file, findings) if file is not None else None
+    file = open_checked(place.path, MAX_ROWS, findings)
+    if file is None or not check_columns(file, schema.EXTRAS, findings):
+        return
+    table = read_columns(file, findings)
     if table is None or rows is None:
         return
     seen: set[tuple[str, str, int | None]] = set()
     for number in range(len(table)):
-        row = {name: table[name][number] for name in table.column_names}
-        _check_row(number, row, rows, seen, findings)
+        _check_row(number, table.row(number), rows, seen, findings)
+    if rows.version > 1:
+        _whole(rows, seen, findings)
+
+
+def _profiles(rows: Rows) -> dict[str, Metric]:
+    """The profiles whose means a side file may hold; version 1 had none."""
+    return {m.name: m for m in rows.metrics if m.length is not None and rows.version > 1}
+
+
+def _whole(rows: Rows, seen: set[tuple[str, str, int | None]], findings: Findings) -> None:
+    """Where rows have no profile of their own, the mean is there."""
+    for attack in rows.rules.everything:
+        if rows.whole(attack) or not _kept(rows, attack).any():
+            continue
+        for kind, metric in _profiles(rows).items():
+            late = metric.since > 1
+            if (attack, kind, None) not in seen and not late:
+                findings.add("", f"expected the mean {kind} of {attack}, found none", REMAKE)
 
 
 def _check_row(
     number: int,
-    row: dict[str, pa.Scalar],
+    row: dict[str, Any],
     rows: Rows,
     seen: set[tuple[str, str, int | None]],
     findings: Findings,
 ) -> None:
     where = f"row {number}"
-    attack, kind = str(row["attack"].as_py()), row["kind"].as_py()
-    sample = row["sample_id"].as_py()
-    if attack not in rows.rules.attacks or kind not in ("spectrum", "example"):
+    attack, kind = str(row["attack"]), row["kind"]
+    sample = row["sample_id"]
+    means = _profiles(rows)
+    if attack not in rows.rules.everything or kind not in ("spectrum", "example", *means):
         text = f"expected a spectrum or example of a known attack, found {short(kind)}, "
         findings.add(where, text + short(attack), REMAKE)
         return
@@ -59,7 +81,9 @@ def _check_row(
     values = _array(row, "values", where, findings)
     if values is None:
         return
-    if kind == "spectrum":
+    if kind in means:
+        _check_mean(where, attack, means[kind], row, values, rows, findings)
+    elif kind == "spectrum":
         _check_map(where, attack, row, values, rows, findings)
     else:
         delta = _array(row, "delta", where, findings)
@@ -67,9 +91,8 @@ def _check_row(
             _check_example(where, attack, sample, values, delta, rows, findings)
 
 
-def _array(row: dict[str, pa.Scalar], name: str, where: str, findings: Findings) -> Array | None:
-    shape = row["shape"].as_py()
-    values = row[name].values
+def _array(row: dict[str, Any], name: str, where: str, findings: Findings) -> Array | None:
+    shape, values = row["shape"], row[name]
     size = None if values is None else len(values)
     whole = isinstance(shape, list) and 1 <= len(shape) <= 3
     if not whole or not all(isinstance(v, int) and 1 <= v <= 4096 for v in shape):
@@ -78,8 +101,8 @@ def _array(row: dict[str, pa.Scalar], name: str, where: str, findings: Findings)
     if size != math.prod(shape):
         findings.add(where, f"expected {math.prod(shape)} {name}, found {size}", REMAKE)
         return None
-    result = np.asarray(values.fill_null(np.nan).to_numpy(zero_copy_only=False), dtype=np.float64)
-    return result.reshape(shape)
+    result: Array = values.reshape(shape)
+    return result
 
 
 def _kept(rows: Rows, attack: str) -> Array:
@@ -88,7 +111,7 @@ def _kept(rows: Rows, attack: str) -> Array:
 
 
 def _check_map(
-    where: str, attack: str, row: dict[str, pa.Scalar], p: Array, rows: Rows, findings: Findings
+    where: str, attack: str, row: dict[str, Any], p: Array, rows: Rows, findings: Findings
 ) -> None:
     kept = _kept(rows, attack)
     n, height, width = int(kept.sum()), *rows.shape[1:]
@@ -96,13 +119,15 @@ def _check_map(
     if p.shape != wanted:
         findings.add(where, f"expected a map of {wanted}, found {p.shape}", REMAKE)
         return
-    if row["n"].as_py() != n:
+    if row["n"] != n:
         findings.add(where, f"expected n = {n} kept samples, found {short(row['n'])}")
     if n == 0:
         return
     if not (np.isfinite(p).all() and (p >= 0).all() and abs(p.sum() - 1) < 1e-3):
         findings.add(where, f"expected shares that sum to 1, found {p.sum():.6g}")
         return
+    for text in map_problems(p, rows, kept):
+        findings.add(where, text)
     if wanted == (height, width):
         # linear in p: the mean map's centroid is the mean of the rows' centroids
         centroid = float(np.fft.ifftshift(p).ravel() @ frequency_grid(height, width).radius)
@@ -111,6 +136,42 @@ def _check_map(
             findings.add(
                 where, f"expected the rows' mean rfc {mean:.4f} of {attack}, found {centroid:.4f}"
             )
+
+
+def _check_mean(
+    where: str,
+    attack: str,
+    metric: Metric,
+    row: dict[str, Any],
+    mean: Array,
+    rows: Rows,
+    findings: Findings,
+) -> None:
+    """A mean profile has the rows' count, and what is linear in it is the rows' mean."""
+    kept = _kept(rows, attack)
+    n = int(kept.sum())
+    if mean.shape != (metric.length,):
+        findings.add(where, f"expected {metric.length} values, found {short(mean.shape)}", REMAKE)
+        return
+    if row["n"] != n:
+        findings.add(where, f"expected n = {n} kept samples, found {short(row['n'])}")
+    if n == 0:
+        return
+    filled = ring_counts(*rows.shape[1:]) > 0 if metric.gaps else np.ones(len(mean), dtype=bool)
+    inside = (mean >= metric.low - 1e-4) & (mean <= metric.high + 1e-4)
+    if not (np.isnan(mean) == ~filled).all() or not inside[filled].all():
+        findings.add(where, f"expected a mean {metric.name} {metric.range} on filled rings")
+        return
+    if metric.name != "radial_energy":
+        return
+    if abs(mean.sum() - 1) > 1e-3:
+        findings.add(where, f"expected shares that sum to 1, found {mean.sum():.6g}")
+        return
+    centroid = float(mean @ (np.arange(BINS) + 0.5) * BIN_WIDTH)
+    wanted = float(rows["rfc"][kept].mean())
+    if abs(centroid - wanted) > BIN_WIDTH / 2 + 1e-3:
+        text = f"expected a centroid within half a bin of the rows' mean rfc {wanted:.4f} of "
+        findings.add(where, f"{text}{attack}, found {centroid:.4f}")
 
 
 def _check_example(
@@ -134,10 +195,9 @@ def _check_example(
         if not (np.isfinite(values).all() and values.min() >= -1e-6 and values.max() <= 1 + 1e-6):
             findings.add(where, "expected images in [0, 1]")
             return
-    power = (np.abs(np.fft.fft2(delta)) ** 2).sum(axis=0)
-    power[0, 0] = 0
+    power = power_without_dc(delta)
     radius = frequency_grid(*delta.shape[1:]).radius
-    rfc = float(power.ravel() @ radius / max(float(power.sum()), 1e-300))
+    rfc = float(power @ radius / max(float(power.sum()), 1e-300))
     for name, value in (
         ("l2", float(np.sqrt((delta**2).sum()))),
         ("linf", float(np.abs(delta).max())),

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from bench.entries import registry
@@ -11,45 +10,21 @@ from bench.entries.dataset import DatasetEntry
 from bench.entries.model import ModelEntry
 from bench.entries.rules import Rules
 from bench.errors import BenchError
-from bench.results import schema
+from bench.metrics import METRICS, definitions
+from bench.results.metadata import Metadata, problems
+from bench.results.written import same_settings
+from bench.submissions.check.check_rows import accepted
+from bench.submissions.check.entries import lacks
 from bench.submissions.check.places import Place
 from bench.submissions.check.problems import Findings, short
 
-SHA256 = re.compile(r"^[0-9a-f]{64}$")
 ENTRY = "add the model's TOML file to registry/models/ in the same pull request"
-MAX_TEXT = 20_000
-
-TYPES: dict[str, type | tuple[type, ...]] = {
-    "schema_version": int,
-    "protocol": str,
-    "protocol_hash": str,
-    "attacks": dict,
-    "model": str,
-    "dataset": str,
-    "family": str,
-    "type": str,
-    "input_shape": list,
-    "n_params": int,
-    "weights": dict,
-    "weights_sha256": str,
-    "control": bool,
-    "seed": int,
-    "device": str,
-    "versions": dict,
-    "git": dict,
-    "data_fingerprint": str,
-    "expected": dict,
-    "partial": bool,
-    "started": str,
-    "ended": str,
-}
-"""Keys that must be there, with their types."""
 
 
 def check_metadata(
     meta: Mapping[str, Any], place: Place, rules: Rules, findings: Findings
-) -> ModelEntry | None:
-    """Check the metadata; return the model's entry if there is one.
+) -> tuple[ModelEntry | None, Metadata | None]:
+    """Check the metadata; return the model's entry and the metadata, None where they are wrong.
 
     Args:
         meta: the JSON under the key `bench`.
@@ -57,55 +32,22 @@ def check_metadata(
         rules: the protocol on the data set that the place names.
         findings: gets what is wrong.
     """
-    sound = _types(meta, findings)
-    _texts(meta, findings)
+    wrong = problems(meta)
+    for key, text in wrong:
+        findings.add(f"metadata {key}".strip(), text)
+    found = Metadata.model_validate(meta) if not wrong else None
     _identity(meta, place, rules, findings)
     entry = _entry(meta, place, rules.dataset, findings)
-    if sound:
-        _measured(meta, rules, findings)
-        _input(meta, rules.dataset, entry, findings)
-        _weights(meta, place, entry, findings)
-    return entry
-
-
-def _types(meta: Mapping[str, Any], findings: Findings) -> bool:
-    before = len(findings.problems)
-    for key, kind in TYPES.items():
-        value = meta.get(key)
-        wrong = isinstance(value, bool) and kind is int
-        if key not in meta:
-            findings.add(f"metadata {key}", "expected this key, found none")
-        elif wrong or not isinstance(value, kind):
-            name = kind.__name__ if isinstance(kind, type) else str(kind)
-            findings.add(f"metadata {key}", f"expected {name}, found {short(value)}")
-    return len(findings.problems) == before
-
-
-def _texts(meta: Mapping[str, Any], findings: Findings) -> None:
-    for path, text in _strings(meta, ""):
-        if len(text) > MAX_TEXT:
-            findings.add(f"metadata {path}", f"expected short text, found {len(text)} characters")
-        elif not all(c.isprintable() or c in "\n\t" for c in text):
-            findings.add(f"metadata {path}", f"expected printable text, found {short(text)}")
-
-
-def _strings(value: Any, path: str) -> list[tuple[str, str]]:
-    if isinstance(value, str):
-        return [(path, value)]
-    if isinstance(value, Mapping):
-        pairs = [(f"{path}.{k}".strip("."), v) for k, v in value.items()]
-        return [(f"{path} (a key)", str(k)) for k in value] + [
-            s for key, v in pairs for s in _strings(v, key)
-        ]
-    if isinstance(value, list):
-        return [s for i, v in enumerate(value) for s in _strings(v, f"{path}[{i}]")]
-    return []
+    if found is not None:
+        _hashes(found, rules, findings)
+        _measured(found, place, rules, findings)
+        _input(found, rules.dataset, entry, findings)
+        _weights(found, place, entry, findings)
+    return entry, found
 
 
 def _identity(meta: Mapping[str, Any], place: Place, rules: Rules, findings: Findings) -> None:
-    if meta.get("schema_version") != schema.VERSION:
-        found = short(meta.get("schema_version"))
-        findings.add("metadata schema_version", f"expected {schema.VERSION}, found {found}")
+    version = meta.get("schema_version")
     for key, wanted in (
         ("protocol", place.protocol),
         ("dataset", place.dataset),
@@ -114,15 +56,40 @@ def _identity(meta: Mapping[str, Any], place: Place, rules: Rules, findings: Fin
         if key in meta and meta[key] != wanted:
             text = f"expected {wanted!r} (from the file's place), found {short(meta[key])}"
             findings.add(f"metadata {key}", text, "put the file where it belongs: `bench submit`")
-    if meta.get("protocol_hash") != rules.hash:
+    if meta.get("protocol_hash") not in accepted(rules, 1 if version == 1 else 2):
+        text = f"expected {rules.hash[:16]}... ({place.protocol} of the registry"
+        text += " when files were of version 1)" if version == 1 else ")"
         found = short(meta.get("protocol_hash"), 20)
-        findings.add(
-            "metadata protocol_hash",
-            f"expected {rules.hash[:16]}... ({place.protocol} of the registry), found {found}",
-        )
-    specs = {name: spec.model_dump(mode="json") for name, spec in rules.attacks.items()}
-    if isinstance(meta.get("attacks"), dict) and meta["attacks"] != specs:
-        findings.add("metadata attacks", "expected the settings of the registry's protocol")
+        findings.add("metadata protocol_hash", f"{text}, found {found}")
+
+
+def _hashes(found: Metadata, rules: Rules, findings: Findings) -> None:
+    """Attacks and metrics are the registry's; a witness or a metric of later may be left out."""
+    for name in {**rules.everything, **found.attacks}:
+        settings = rules.everything.get(name)
+        if name not in found.attacks and name in rules.witnesses:
+            continue
+        if settings is None or not same_settings(
+            found.attacks.get(name), settings, found.schema_version
+        ):
+            where = f"metadata attacks.{name}"
+            findings.add(where, "expected the settings of the registry's protocol, found others")
+    if found.schema_version == 1:
+        return
+    stated = {name: rules.attack_hashes.get(name) for name in found.attacks}
+    if found.attack_hashes != stated:
+        text = "expected the identity of each attack as the registry has it, found others"
+        findings.add("metadata attack_hashes", text)
+    last = max((m.since for m in METRICS if m.name in found.metrics), default=1)
+    names = definitions(last).keys()
+    if found.metrics.keys() != names:
+        text = f"expected the {len(names)} metrics of version {last}, found "
+        findings.add("metadata metrics", text + short(", ".join(found.metrics)))
+    for metric in METRICS:
+        stated_as = found.metrics.get(metric.name, 1)
+        if stated_as > metric.definition:
+            text = f"expected at most {metric.definition}, found {stated_as}"
+            findings.add(f"metadata metrics.{metric.name}", text)
 
 
 def _entry(
@@ -144,16 +111,14 @@ def _entry(
             text = f"expected {getattr(entry, key)!r} as its entry says, found {short(meta[key])}"
             findings.add(f"metadata {key}", text, "correct the entry, or measure again with it")
     _same_entry(meta.get("entry"), entry, findings)
-    if entry.source in ("checkpoint", "factory") and entry.credits is None:
-        text = "expected [credits] with authors, training_data and licence in its entry, found none"
-        findings.add("", text, "add them to the entry")
+    for text, remedy in lacks(entry):
+        findings.add("", text, remedy)
     return entry
 
 
 def _same_entry(found: Any, entry: ModelEntry, findings: Findings) -> None:
     """The entry that was measured must build the same model as the registry's."""
     if not isinstance(found, dict):
-        findings.add("metadata entry", f"expected the model's entry, found {short(found)}")
         return
     wanted = entry.model_dump(mode="json", exclude_none=True)
     for key in ("source", "tag", "factory", "net", "input_size", "dataset"):
@@ -162,68 +127,74 @@ def _same_entry(found: Any, entry: ModelEntry, findings: Findings) -> None:
             findings.add(f"metadata entry.{key}", f"{text}found {short(found.get(key))}")
 
 
-def _measured(meta: Mapping[str, Any], rules: Rules, findings: Findings) -> None:
-    if meta["partial"]:
-        reasons = short(meta.get("partial_reasons"))
+def _measured(found: Metadata, place: Place, rules: Rules, findings: Findings) -> None:
+    if found.partial:
+        reasons = short(found.partial_reasons)
         findings.add("metadata partial", f"expected a whole measurement, found {reasons}")
-    if meta.get("complete") is False:
+    if found.complete is False:
         findings.add("metadata complete", "expected a complete measurement, found false")
-    if meta["seed"] != rules.protocol.seed:
-        text = f"expected the protocol's {rules.protocol.seed}, found {short(meta['seed'])}"
+    if found.seed != rules.protocol.seed:
+        text = f"expected the protocol's {rules.protocol.seed}, found {found.seed}"
         findings.add("metadata seed", text)
-    wanted = dict.fromkeys(rules.attacks, len(rules.ids))
+    wanted = dict.fromkeys(rules.needed(place.name, found.schema_version), len(rules.ids))
     for key in ("expected", "present"):
-        if key in meta and meta[key] != wanted:
-            text = f"expected {len(rules.ids)} for each attack, found {short(meta[key])}"
+        stated = getattr(found, key)
+        if stated is not None and _without(stated, rules.witnesses) != wanted:
+            text = f"expected {len(rules.ids)} for each attack, found {short(stated)}"
             findings.add(f"metadata {key}", text)
     known = rules.dataset.fingerprints.first1000
     first = rules.ids == tuple(range(1000))
-    if first and known is not None and meta["data_fingerprint"] != known:
+    if first and known is not None and found.data_fingerprint != known:
         text = f"expected {known[:16]}... (the registry's images), found "
-        findings.add("metadata data_fingerprint", text + short(meta["data_fingerprint"], 20))
-    if meta["ended"] < meta["started"]:
+        findings.add("metadata data_fingerprint", text + short(found.data_fingerprint, 20))
+    if found.ended is None:
+        findings.add("metadata ended", "expected this key, found none")
+    elif found.ended < found.started:
         findings.add("metadata ended", "expected it not before `started`")
 
 
+def _without(counts: Mapping[str, int], names: Collection[str]) -> dict[str, int]:
+    return {name: count for name, count in counts.items() if name not in names}
+
+
 def _input(
-    meta: Mapping[str, Any], dataset: DatasetEntry, entry: ModelEntry | None, findings: Findings
+    found: Metadata, dataset: DatasetEntry, entry: ModelEntry | None, findings: Findings
 ) -> None:
-    shape = meta["input_shape"]
-    whole = [isinstance(v, int) and not isinstance(v, bool) and 1 <= v <= 4096 for v in shape]
-    if len(shape) != 3 or not all(whole):
-        findings.add("metadata input_shape", f"expected [C, H, W], found {short(shape)}")
-        return
     size = dataset.size
     if entry is not None and entry.input_size is not None:
         size = entry.input_size
     fixed = not dataset.transform or (entry is not None and entry.input_size is not None)
-    if shape[0] != dataset.channels or (fixed and shape[1:] != [size, size]):
-        text = f"expected [{dataset.channels}, {size}, {size}], found {short(shape)}"
+    shape = found.size
+    if shape[0] != dataset.channels or (fixed and shape[1:] != (size, size)):
+        text = f"expected [{dataset.channels}, {size}, {size}], found {list(shape)}"
         findings.add("metadata input_shape", text)
-    if meta["n_params"] < 1:
-        findings.add("metadata n_params", f"expected at least 1, found {meta['n_params']}")
 
 
-def _weights(
-    meta: Mapping[str, Any], place: Place, entry: ModelEntry | None, findings: Findings
-) -> None:
-    weights, digest = meta["weights"], meta["weights_sha256"]
-    if not SHA256.match(digest):
-        findings.add("metadata weights_sha256", f"expected 64 hex digits, found {short(digest)}")
-    control = weights.get("kind") == "random"
-    if meta["control"] != control or ("@random" in place.name) != control:
+def _weights(found: Metadata, place: Place, entry: ModelEntry | None, findings: Findings) -> None:
+    control = found.weights.kind == "random"
+    if found.control != control or ("@random" in place.name) != control:
         findings.add(
             "metadata control",
             "expected control, weights.kind = random and @random in the name together or not at "
-            f"all, found {meta['control']}, {short(weights.get('kind'))}, {place.name!r}",
+            f"all, found {found.control}, {found.weights.kind}, {place.name!r}",
         )
     if control or entry is None:
         return
-    stated = entry.weights.sha256 if entry.weights is not None else None
-    if stated is not None and digest != stated and "@seed" not in place.name:
+    digest, stated = found.weights_sha256, _stated(place, entry, findings)
+    if stated is not None and digest != stated:
         text = f"expected {stated[:16]}... as its entry states, found {digest[:16]}..."
         findings.add("metadata weights_sha256", text, "state the weights that were measured")
-    public = entry.weights is not None and (entry.weights.url or entry.weights.file)
-    if not public and entry.source not in ("timm", "net"):
-        text = "expected where the weights are (weights.url or weights.file in its entry)"
-        findings.add("", f"{text}, found neither", "nobody could verify it: publish the weights")
+
+
+def _stated(place: Place, entry: ModelEntry, findings: Findings) -> str | None:
+    """The hash that the entry states for the weights that the file's name means, if it does."""
+    _, mark, number = place.name.partition("@seed")
+    if not mark:
+        return entry.weights.sha256 if entry.weights is not None else None
+    seed = entry.seed_of(int(number))
+    if seed is None:
+        listed = ", ".join(str(s.seed) for s in entry.seeds) or "none"
+        text = f"expected a training seed that its entry lists ({listed}), found {number[:20]}"
+        findings.add("", text, "add [[seeds]] with seed, sha256 and test_accuracy to the entry")
+        return None
+    return seed.sha256

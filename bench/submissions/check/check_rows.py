@@ -6,85 +6,19 @@ The numbers' own consistency is in :mod:`bench.submissions.check.check_numbers`.
 
 from __future__ import annotations
 
-from functools import cached_property
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
-import pyarrow as pa
 
+from bench.entries.ids import places
 from bench.entries.rules import Rules
-from bench.metrics import METRICS
+from bench.metrics import NORMS, Metric, Missing
 from bench.results import schema
 from bench.submissions.check.places import Place
 from bench.submissions.check.problems import Findings, short
+from bench.submissions.check.rows import Array, Rows
 from bench.submissions.check.truth import true_labels
 
-Array = npt.NDArray[Any]
-
-CONSTANT = ("protocol", "protocol_hash", "model", "dataset")
-SCALARS = tuple(m.name for m in METRICS if m.length is None)
-UNMEASURED = ("clean_wrong", "init_failed", "nonfinite")
-"""Statuses without any measured quantity."""
-SPECTRAL = ("rfc", "hfe", "f50", "axis_share", "entropy")
-"""Quantities that a perturbation without power outside DC does not have."""
-
-
-class Rows:
-    """A submission's columns as arrays, and which rows belong to which attack.
-
-    Attributes:
-        table: the file's rows.
-        rules: what they are held to.
-        dims: number of input values C * H * W.
-    """
-
-    def __init__(self, table: pa.Table, rules: Rules, shape: tuple[int, int, int]) -> None:
-        self.table, self.rules, self.shape = table, rules, shape
-        self.dims = shape[0] * shape[1] * shape[2]
-        self._arrays: dict[str, Array] = {}
-
-    def __len__(self) -> int:
-        return len(self.table)
-
-    def __getitem__(self, name: str) -> Array:
-        """A column: text as str, whole numbers with -1, flags with False, numbers with NaN."""
-        if name not in self._arrays:
-            self._arrays[name] = self._read(name)
-        return self._arrays[name]
-
-    def _read(self, name: str) -> Array:
-        column = self.table[name]
-        kind = schema.ROWS.field(name).type
-        if pa.types.is_dictionary(kind) or pa.types.is_string(kind):
-            return np.array([str(v) for v in column.to_pylist()], dtype=object)
-        if pa.types.is_fixed_size_list(kind):
-            return self._profile(column.combine_chunks())
-        if pa.types.is_integer(kind):
-            return np.asarray(column.fill_null(-1).to_numpy(), dtype=np.int64)
-        if pa.types.is_boolean(kind):
-            return np.asarray(column.fill_null(False).to_numpy(), dtype=bool)
-        return np.asarray(column.fill_null(np.nan).to_numpy(), dtype=np.float64)
-
-    def _profile(self, column: Any) -> Array:
-        result = np.full((len(column), 64), np.nan)
-        there = column.is_valid().to_numpy(zero_copy_only=False)
-        flat = column.flatten().fill_null(np.nan).to_numpy(zero_copy_only=False)
-        result[there] = flat.astype(np.float64).reshape(-1, 64)
-        return result
-
-    def null(self, name: str) -> Array:
-        """(N,) True where the column is null."""
-        return np.asarray(self.table[name].is_null().to_numpy(), dtype=bool)
-
-    @cached_property
-    def measured(self) -> Array:
-        """(N,) True where the perturbation was measured."""
-        return ~np.isin(self["status"], UNMEASURED)
-
-    def of(self, attack: str) -> Array:
-        """(N,) True for the rows of one attack."""
-        return np.asarray(self["attack"] == attack, dtype=bool)
+DRIFT = 2
+"""Witness rows that may be off the seeded choice: a clean prediction may hang by a rounding."""
 
 
 def check_rows(rows: Rows, place: Place, findings: Findings) -> bool:
@@ -108,22 +42,35 @@ def check_rows(rows: Rows, place: Place, findings: Findings) -> bool:
 def _constants(rows: Rows, place: Place, findings: Findings) -> None:
     wanted = {
         "protocol": place.protocol,
-        "protocol_hash": rows.rules.hash,
         "model": place.name,
         "dataset": place.dataset,
     }
+    known = np.isin(rows["protocol_hash"], accepted(rows.rules, rows.version))
+    text = f"protocol_hash {rows.rules.hash[:16]}..."
+    findings.rows(~known, text, rows["protocol_hash"])
+    if rows.version > 1:
+        hashes = np.array([rows.rules.attack_hashes.get(a, "") for a in rows["attack"]])
+        wrong = (rows["attack_hash"] != hashes) & (hashes != "")
+        findings.rows(wrong, "the attack_hash of the protocol's attack", rows["attack_hash"])
     for name, value in wanted.items():
         findings.rows(rows[name] != value, f"{name} {short(value, 40)}", rows[name])
+
+
+def accepted(rules: Rules, version: int) -> tuple[str, ...]:
+    """Return the protocol hashes that a file of a version may state: version 1 has earlier ones."""
+    return rules.hashes[1:] if version == 1 else rules.hashes[:1]
 
 
 def _ids(rows: Rows, findings: Findings) -> bool:
     before = len(findings.problems)
     attack, ids = rows["attack"], rows["sample_id"]
-    known = np.isin(attack, list(rows.rules.attacks))
-    text = f"one of the attacks {', '.join(rows.rules.attacks)}"
+    needed = rows.rules.needed(rows.name, rows.version)
+    names = [*needed, *rows.rules.witnesses]
+    known = np.isin(attack, names)
+    text = f"one of the attacks {', '.join(names)}"
     findings.rows(~known, text, attack, "leave other attacks out")
     findings.rows(known & ~np.isin(ids, rows.rules.ids), "a sample id of the protocol", ids)
-    for name in rows.rules.attacks:
+    for name in names:
         here = np.flatnonzero(attack == name)
         found, first = np.unique(ids[here], return_index=True)
         twice = np.ones(len(rows), dtype=bool)
@@ -131,10 +78,29 @@ def _ids(rows: Rows, findings: Findings) -> bool:
         twice[attack != name] = False
         findings.rows(twice, f"each sample id once for {name}", ids)
         missing = np.setdiff1d(rows.rules.ids, found)
-        if len(missing):
+        if name in rows.rules.witnesses:
+            _witness(rows, name, found, findings)
+        elif len(missing):
             more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
             findings.add("", f"expected sample {missing[0]}{more} for {name}, found no such rows")
     return len(findings.problems) == before
+
+
+def _witness(rows: Rows, name: str, found: Array, findings: Findings) -> None:
+    """A witness has no row, or those of the first clean-correct ids in the seeded order."""
+    rules = rows.rules
+    correct = set(rows["sample_id"][rows.of(rules.primary) & rows["clean_correct"]].tolist())
+    if rules.witnesses[name].affine_only:
+        if len(found) not in (0, len(rules.ids)):
+            text = f"expected every sample for {name} or none, found {len(found)}"
+            findings.add("", text, "measure it with `bench eval`")
+        return
+    chosen = rules.protocol.witness_ids(rules.dataset.name, correct)
+    if len(set(found.tolist()) ^ set(chosen[: len(found)])) > 2 * DRIFT or (
+        len(found) > len(chosen) + DRIFT
+    ):
+        text = f"expected the first of {len(chosen)} clean-correct samples in the seeded order for "
+        findings.add("", f"{text}{name}, found others", "measure it with `bench eval`")
 
 
 def _classes(rows: Rows, findings: Findings) -> None:
@@ -153,8 +119,8 @@ def _classes(rows: Rows, findings: Findings) -> None:
 
 def _statuses(rows: Rows, findings: Findings) -> None:
     status, correct, success = rows["status"], rows["clean_correct"], rows["success"]
-    known = np.isin(status, schema.STATUSES)
-    findings.rows(~known, f"a status of {', '.join(schema.STATUSES)}", status)
+    allowed = schema.statuses(rows.version)
+    findings.rows(~np.isin(status, allowed), f"a status of {', '.join(allowed)}", status)
     right = rows["label"] == rows["clean_pred"]
     findings.rows(correct != right, "clean_correct exactly where clean_pred is the label", correct)
     findings.rows((status == "clean_wrong") == correct, "clean_wrong exactly where wrong", status)
@@ -170,23 +136,20 @@ def _statuses(rows: Rows, findings: Findings) -> None:
         (status == "not_fooled") & fooled, "not_fooled only where adv_pred is the label", status
     )
     findings.rows((status == "zero") & (rows["l0"] != 0), "status zero only with norm 0", status)
-    findings.rows(
-        rows.measured & (rows["l0"] == 0) & (status != "zero"), "status zero with norm 0", status
-    )
-    minimal = [name for name, spec in rows.rules.attacks.items() if spec.minimal]
-    start = (status == "init_failed") & ~np.isin(rows["attack"], minimal)
-    findings.rows(start, "init_failed only for minimal attacks", status)
+    named = np.isin(status, ("zero", "stalled"))
+    findings.rows(rows.zero & ~named, "status zero with norm 0", status)
+    started = [name for name, spec in rows.rules.everything.items() if spec.needs_starts]
+    start = (status == "init_failed") & ~np.isin(rows["attack"], started)
+    findings.rows(start, "init_failed only for attacks with start points", status)
 
 
 def _labels(rows: Rows, findings: Findings) -> None:
     """Labels are the data set's, and what belongs to the clean image is the same everywhere."""
-    ids = np.asarray(rows.rules.ids)
     truth = true_labels(rows.rules)
-    order = np.argsort(ids)
-    place = order[np.searchsorted(ids, rows["sample_id"], sorter=order)]
+    place, _ = places(rows.rules.ids, rows["sample_id"])
     if truth is not None:
         findings.rows(rows["label"] != truth[place], "the data set's label", rows["label"])
-    first = np.full(len(ids), -1, dtype=np.int64)
+    first = np.full(len(rows.rules.ids), -1, dtype=np.int64)
     first[place[::-1]] = np.arange(len(rows))[::-1]
     reference = first[place]
     moved = rows["label"] != rows["label"][reference]
@@ -205,30 +168,29 @@ def _labels(rows: Rows, findings: Findings) -> None:
 
 def _missing(rows: Rows, findings: Findings) -> None:
     """What was not measured is null or NaN, never a number; what was measured is there."""
-    measured, status = rows.measured, rows["status"]
-    spectrum = measured & (status != "zero") & ~(rows["dc_share"] >= 1 - 1e-12)
-    for name in SCALARS:
-        value = rows[name]
-        findings.rows(~measured & ~np.isnan(value), f"no {name} where nothing was measured", value)
-        findings.rows(np.isinf(value), f"a finite {name}", value)
-        if name in (*SPECTRAL, "dc_share", "kappa_high"):
-            findings.rows(spectrum & np.isnan(value), f"a value of {name}, found none")
-        elif name not in ("grad_rfc", "image_rfc"):
-            findings.rows(measured & np.isnan(value), f"a value of {name}, found none")
-    for name in ("radial_energy", "log_luma_profile"):
-        gone = np.isnan(rows[name]).all(axis=1)
-        findings.rows(~measured & ~gone, f"no {name} where nothing was measured")
-        findings.rows(np.isinf(rows[name]).any(axis=1), f"finite values of {name}")
-    findings.rows(
-        spectrum & np.isnan(rows["radial_energy"]).any(axis=1), "64 values of radial_energy"
-    )
-    zero = status == "zero"
-    for name in ("l1", "l2", "linf"):
-        findings.rows(zero & (rows[name] != 0), f"{name} 0 with status zero", rows[name])
-    for name in SPECTRAL:
-        findings.rows(zero & ~np.isnan(rows[name]), f"no {name} with status zero", rows[name])
-    gone = rows.null("zero_grad")
-    findings.rows(measured & gone, "a value of zero_grad, found none")
-    findings.rows(
-        rows["zero_grad"] & ~np.isnan(rows["grad_rfc"]), "no grad_rfc of a gradient that is zero"
-    )
+    for metric in rows.metrics:
+        name, value = metric.name, rows[metric.name]
+        profile = metric.length is not None
+        gone = np.isnan(value).all(axis=1) if profile else np.isnan(value)
+        shown = None if profile else value
+        findings.rows(~rows.measured & ~gone, f"no {name} where nothing was measured", shown)
+        findings.rows(
+            rows.must_lack(metric) & rows.measured & ~gone, f"no {name} {_why(metric)}", shown
+        )
+        infinite = np.isinf(value).any(axis=1) if profile else np.isinf(value)
+        findings.rows(
+            infinite, f"finite values of {name}" if profile else f"a finite {name}", shown
+        )
+        holes = np.isnan(value).any(axis=1) if profile and not metric.gaps else gone
+        text = (
+            f"a value of {name}, found none" if not profile else f"{metric.length} values of {name}"
+        )
+        findings.rows(rows.must_have(metric) & holes, text)
+    for name in NORMS:
+        findings.rows(rows.zero & (rows[name] != 0), f"{name} 0 of a zero perturbation", rows[name])
+    findings.rows(rows.measured & rows.null("zero_grad"), "a value of zero_grad, found none")
+
+
+def _why(metric: Metric) -> str:
+    zero_gradient = metric.missing is Missing.ZERO_GRADIENT
+    return "of a gradient that is zero" if zero_gradient else "with status zero"

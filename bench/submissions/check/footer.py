@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
-import json
 import struct
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from bench.results import schema
+from bench.results.bounds import load_json
+from bench.results.columns import Columns
+from bench.results.untrusted import Schema, Unreadable, UntrustedFile
 from bench.submissions.check.problems import Findings, short
 
 MAX_FOOTER = 2_000_000
 MAX_ROW_GROUPS = 64
 MAX_UNCOMPRESSED = 64_000_000
 """Declared bytes of a submission once unpacked; a real one has about 6 million."""
-MAX_METADATA = 1_000_000
 REMAKE = "make it again with `bench submit`"
 
 
-def open_checked(
-    path: Path, columns: pa.Schema, max_rows: int, findings: Findings
-) -> pq.ParquetFile | None:
+def open_checked(path: Path, max_rows: int, findings: Findings) -> UntrustedFile | None:
     """Open a file if what it declares is reasonable.
 
     Args:
         path: the file.
-        columns: what it must hold.
         max_rows: most rows that it may declare.
         findings: gets what is wrong.
 
@@ -38,29 +32,24 @@ def open_checked(
     if not _frame(path, findings):
         return None
     try:
-        file = pq.ParquetFile(path, pre_buffer=False)
-        declared = file.metadata
-        found = file.schema_arrow
-    except (pa.ArrowException, OSError, ValueError, RuntimeError, MemoryError) as error:
+        file = UntrustedFile(path)
+    except Unreadable as error:
         findings.add("", f"expected a readable Parquet footer: {_first(error)}", REMAKE)
         return None
     before = len(findings.problems)
-    if declared.num_rows > max_rows or declared.num_rows < 0:
-        findings.add("", f"expected at most {max_rows} rows, found {declared.num_rows}", REMAKE)
-    if declared.num_row_groups > MAX_ROW_GROUPS:
-        findings.add(
-            "", f"expected at most {MAX_ROW_GROUPS} row groups, found {declared.num_row_groups}",
-            REMAKE,
-        )  # fmt: skip
+    if file.rows > max_rows or file.rows < 0:
+        findings.add("", f"expected at most {max_rows} rows, found {file.rows}", REMAKE)
+    if file.row_groups > MAX_ROW_GROUPS:
+        text = f"expected at most {MAX_ROW_GROUPS} row groups, found {file.row_groups}"
+        findings.add("", text, REMAKE)
     else:
-        sizes = [declared.row_group(i).total_byte_size for i in range(declared.num_row_groups)]
+        sizes = file.group_bytes()
         if sum(sizes) > MAX_UNCOMPRESSED or min(sizes, default=0) < 0:
             findings.add(
                 "",
                 f"expected at most {MAX_UNCOMPRESSED:,} bytes unpacked, found {sum(sizes):,}",
                 REMAKE,
             )
-    _columns(found, columns, findings)
     return file if len(findings.problems) == before else None
 
 
@@ -89,72 +78,39 @@ def _frame(path: Path, findings: Findings) -> bool:
     return True
 
 
-def _columns(found: pa.Schema, wanted: pa.Schema, findings: Findings) -> None:
-    names = found.names
-    for name in sorted(set(names), key=names.index):
-        if names.count(name) > 1:
-            findings.add(f"column {short(name)}", "expected it once, found it twice", REMAKE)
-        elif name not in wanted.names:
-            findings.add(f"column {short(name)}", "expected no such column", REMAKE)
-    for field in wanted:
-        if field.name not in names:
-            findings.add(f"column {field.name}", "expected this column, found none", REMAKE)
-        elif names.count(field.name) == 1:
-            kind = found.field(field.name).type
-            if not any(kind.equals(allowed) for allowed in _allowed(field.type)):
-                findings.add(
-                    f"column {field.name}", f"expected type {field.type}, found {short(kind)}",
-                    REMAKE,
-                )  # fmt: skip
+def check_columns(file: UntrustedFile, wanted: Schema, findings: Findings) -> bool:
+    """Check names and types of the columns; False if there is a problem."""
+    before = len(findings.problems)
+    for name, text, found in file.differences(wanted):
+        text += "" if found is None else f", found {short(found)}"
+        findings.add(f"column {short(name) if name not in wanted.names else name}", text, REMAKE)
+    return len(findings.problems) == before
 
 
-def _allowed(kind: pa.DataType) -> list[pa.DataType]:
-    """A column's type, and the others that hold the same (profiles may be float16)."""
-    if pa.types.is_dictionary(kind):
-        return [kind, pa.string()]
-    if pa.types.is_string(kind):
-        return [kind, pa.dictionary(pa.int32(), pa.string())]
-    if pa.types.is_fixed_size_list(kind):
-        size = kind.list_size
-        return [pa.list_(value, size) for value in (pa.float32(), pa.float16())]
-    return [kind]
-
-
-def read_columns(file: pq.ParquetFile, findings: Findings) -> pa.Table | None:
+def read_columns(file: UntrustedFile, findings: Findings) -> Columns | None:
     """Read all rows; None if the data behind the footer are broken."""
     try:
-        table = file.read(use_threads=False)
-        table.validate(full=True)
-    except (pa.ArrowException, OSError, ValueError, RuntimeError, MemoryError) as error:
+        return file.read()
+    except Unreadable as error:
         findings.add("", f"expected readable rows: {_first(error)}", REMAKE)
         return None
-    return table
 
 
-def read_bench_metadata(file: pq.ParquetFile, findings: Findings) -> dict[str, Any] | None:
+def read_bench_metadata(file: UntrustedFile, findings: Findings) -> dict[str, Any] | None:
     """Return the JSON under the schema key `bench`; None if there is none or it is broken."""
-    raw = (file.schema_arrow.metadata or {}).get(schema.METADATA_KEY)
+    raw = file.metadata
     if raw is None:
         findings.add("metadata", "expected JSON under the key 'bench', found no such key", REMAKE)
         return None
-    if len(raw) > MAX_METADATA:
-        findings.add(
-            "metadata", f"expected at most {MAX_METADATA:,} bytes, found {len(raw):,}", REMAKE
-        )
-        return None
     try:
-        found = json.loads(raw, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
-        findings.add("metadata", f"expected JSON under the key 'bench': {_first(error)}", REMAKE)
+        found = load_json(raw)
+    except ValueError as error:
+        findings.add("metadata", str(error), REMAKE)
         return None
     if not isinstance(found, dict):
         findings.add("metadata", f"expected a JSON object, found {type(found).__name__}", REMAKE)
         return None
     return found
-
-
-def _no_constant(text: str) -> float:
-    raise ValueError(f"{text} is not JSON")
 
 
 def _first(error: BaseException) -> str:

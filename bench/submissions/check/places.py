@@ -15,12 +15,28 @@ NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.+-]*(@random)?(@seed[0-9]+)?$")
 
 MAX_NAME = 120
 MAX_BYTES = 3_000_000
-"""Of a result and its side file of spectra together."""
+"""Of a result and its side file of spectra together, in version 1, and of any single file."""
+FULL_BYTES = 600 * 1024
+"""The same since version 2."""
+LEAN_BYTES = 160 * 1024
+"""The same of a further training seed or an untrained twin."""
 MAX_RECORD = 200_000
 KINDS = (".extras.parquet", ".verify.json", ".parquet")
 RESERVED = (".extras", ".clean", ".perturbations", ".verify")
 
 _LAYOUT = "submissions/<protocol>/<dataset>/<model>.parquet"
+
+
+def max_bytes(name: str, schema_version: int) -> int:
+    """Return the most bytes that a result and its side file may have together.
+
+    Args:
+        name: `<model>[@random][@seedN]`.
+        schema_version: of the result.
+    """
+    if schema_version == 1:
+        return MAX_BYTES
+    return LEAN_BYTES if "@" in name else FULL_BYTES
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +31,10 @@ class Problem:
         return f"{place}: {self.text}; {self.remedy}"
 
 
+MAX_PROBLEMS = 200
+"""Of one file; who has more has one."""
+MAX_LINE = 1000
+"""Characters of a problem's text."""
 REMEASURE = "measure again with `bench eval` and submit that file unchanged"
 
 
@@ -41,8 +46,13 @@ class Findings:
         self.problems: list[Problem] = []
 
     def add(self, where: str, text: str, remedy: str = REMEASURE) -> None:
-        """Add one problem."""
-        self.problems.append(Problem(self.file, printable(where), printable(text), remedy))
+        """Add one problem; the last one of too many says so."""
+        if len(self.problems) >= MAX_PROBLEMS:
+            return
+        if len(self.problems) == MAX_PROBLEMS - 1:
+            where, text = "", f"expected fewer than {MAX_PROBLEMS} problems, found more"
+        where, text = printable(where[:MAX_LINE]), printable(text[:MAX_LINE])
+        self.problems.append(Problem(self.file, where, text, remedy))
 
     def rows(
         self, bad: npt.ArrayLike, text: str, values: Any = None, remedy: str = REMEASURE
@@ -72,9 +82,30 @@ def _value(value: Any) -> str:
 
 
 def short(value: object, length: int = 80) -> str:
-    """Return a value as one short printable line."""
-    text = printable(repr(value) if isinstance(value, str) else str(value))
+    """Return a value as one short printable line, in a time that does not grow with the value."""
+    text = printable(_start(value, length))
     return text if len(text) <= length else text[: length - 3] + "..."
+
+
+def _start(value: object, length: int) -> str:
+    """The beginning of a value's text; only so much of it is ever made."""
+    if isinstance(value, str):
+        return repr(value[: length + 1])
+    if isinstance(value, int) and not -(10**length) < value < 10**length:
+        return f"an integer of {value.bit_length()} bits"
+    if isinstance(value, dict | list | tuple):
+        return _Short(length).repr(value)
+    return str(value)
+
+
+class _Short(reprlib.Repr):
+    """A container's text, of bounded size and depth."""
+
+    def __init__(self, length: int) -> None:
+        super().__init__()
+        self.maxlevel = 3
+        self.maxdict = self.maxlist = self.maxtuple = 8
+        self.maxstring = self.maxother = self.maxlong = length
 
 
 def printable(text: str) -> str:

@@ -1,1 +1,0 @@
-"""The board's figures as SVG, one file a kind."""

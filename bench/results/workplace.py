@@ -1,0 +1,229 @@
+"""One process at one result: it comes, measures units, merges, and leaves the place in order."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from bench.errors import BenchError
+from bench.results.campaign import Campaign, Unit
+from bench.results.claims import Claims
+from bench.results.match import attack_identity
+from bench.results.merge import Merged, merge
+from bench.results.notes import NAMES
+from bench.results.presence import BEAT, STALE, Presence, Watch
+from bench.results.store import Store
+from bench.results.turns import Turns
+
+NOBODY = "nobody"
+"""The id of a process that only looks."""
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds of what processes do while they wait for each other.
+
+    Attributes:
+        beat: between two beats of a process's heart.
+        stale: of watching without a beat until a process counts as gone.
+        poll: between two looks while others have all that is left; it grows up to `longest`.
+        longest: the longest of them.
+        clock: this process's own clock.
+        sleep: how it waits.
+    """
+
+    beat: float = BEAT
+    stale: float = STALE
+    poll: float = 0.1
+    longest: float = 2.0
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a run is to measure at one result.
+
+    Attributes:
+        store: where it goes.
+        metadata: of the run.
+        asked: attack -> sample ids, in order.
+        size: samples of a block.
+        anew: measure again what the finished file has.
+        deltas: with every perturbation.
+    """
+
+    store: Store
+    metadata: Mapping[str, Any]
+    asked: Mapping[str, Sequence[int]]
+    size: int
+    anew: bool = False
+    deltas: bool = False
+
+    @property
+    def identities(self) -> dict[str, str]:
+        """Attack -> identity, of all attacks of the run's protocol, in its order."""
+        names = list(self.metadata["attacks"]) if self.store.form.by_attack else ["clean"]
+        return {a: str(attack_identity(self.metadata, a)) for a in names}
+
+    def campaign(self, me: str = NOBODY, watch: Watch | None = None) -> Campaign:
+        """Return the campaign that it belongs to."""
+        seen = watch or Watch(self.store.files, self.store.address.blocks)
+        return Campaign(self.store, self.identities, self.asked, self.anew, self.deltas, me, seen)
+
+
+class Workplace:
+    """What one process does at a result. Use :func:`at_work`."""
+
+    def __init__(self, task: Task, presence: Presence, timing: Timing) -> None:
+        files, folder = task.store.files, task.store.address.blocks
+        self.task, self.timing = task, timing
+        self.presence = presence
+        self.watch = Watch(files, folder, timing.stale, timing.clock)
+        self.campaign = task.campaign(presence.id, self.watch)
+        self.claims = Claims(files, presence.id, self.watch)
+        self.turns = Turns(files, folder, presence.id, self.watch)
+
+    def begin(self, note: Mapping[str, Any]) -> dict[str, Any]:
+        """Carry out what an interrupted merge has left, and note what the run is.
+
+        Args:
+            note: what the run is, and its pace.
+
+        Returns:
+            What is noted: by this run, or by the one that began it.
+        """
+        self.turns.settle()
+        return self.campaign.begin(note)
+
+    def units(
+        self,
+        begin_at: float = 0.0,
+        seen: Callable[[Mapping[str, int]], None] = lambda missing: None,
+    ) -> Iterator[Unit]:
+        """Give unit after unit that nobody else measures, until all are done, here or elsewhere.
+
+        A unit that was given counts as done when its block is written.
+
+        Args:
+            begin_at: share of the units, in [0, 1), that is skipped at first: where processes that
+                start together begin.
+            seen: told again and again how many samples of each attack are missing.
+        """
+        wait = self.timing.poll
+        while True:
+            keys = self.campaign.look()
+            units = self.campaign.missing(self.task.size, keys)
+            left = dict.fromkeys(self.task.asked, 0)
+            for unit in units:
+                left[unit.attack] += len(unit.ids)
+            seen(left)
+            if not units:
+                return
+            first = int(begin_at * len(units))
+            for unit in units[first:] + units[:first]:
+                name = f"{self.campaign.folder}/{unit.name}"
+                if not self.claims.take(name, keys):
+                    continue
+                if self._just_done(unit):
+                    self.claims.release(name)
+                else:
+                    yield unit
+                    self.claims.release(name)
+                wait = self.timing.poll
+                break
+            else:
+                self.timing.sleep(wait)
+                wait = min(2 * wait, self.timing.longest)
+
+    def _just_done(self, unit: Unit) -> bool:
+        """Return whether another process finished a unit between our look and our claim."""
+        done = self.campaign.blocks(unit.attack, self.campaign.look()).ids
+        return bool(np.isin(np.asarray(unit.ids), done).any())
+
+    def write(self, unit: Unit, tables: Mapping[str, pa.Table]) -> None:
+        """Write the block of a unit."""
+        self.campaign.write(unit, tables)
+
+    def finish(self, describe: Callable[[Merged], Mapping[str, Any]]) -> bool:
+        """Merge, or wait for who merges, until no block of the asked samples is left.
+
+        Args:
+            describe: what the file's metadata are to say besides those of the run.
+
+        Returns:
+            False if units turned out to be missing: go on with `units`.
+        """
+        wait = self.timing.poll
+        while True:
+            keys = self.campaign.look()
+            if self.campaign.merged(keys):
+                return True
+            if self.campaign.missing(self.task.size, keys):
+                return False
+            asked = list(self.task.asked)
+            if not merge(self.campaign, self.turns, asked, self.task.metadata, describe):
+                self.timing.sleep(wait)
+                wait = min(2 * wait, self.timing.longest)
+
+    def verify(self) -> None:
+        """Raise BenchError unless the finished file has a row for every asked sample."""
+        for attack, wanted in self.task.asked.items():
+            there = np.isin(np.asarray(wanted), self.task.store.ids(attack))
+            if not there.all():
+                raise BenchError(
+                    f"expected {len(there)} rows of {attack} in {self.task.store.where}, found "
+                    f"{int(there.sum())}: another run has replaced the file meanwhile; give the "
+                    "same command again"
+                )
+
+    def tidy(self) -> None:
+        """Go, and remove what nobody needs any more if nobody else is at work."""
+        self.claims.release()
+        store = self.task.store
+        files, folder = store.files, store.address.blocks
+        keys = files.keys(folder)  # before one looks who is there: whoever claims came first
+        self.presence.end()
+        if self.watch.others(self.presence.id):
+            return
+        for key in keys:
+            inside = key.removeprefix(f"{folder}/")
+            if inside.startswith(("workers/", "merge/")) or ".claim." in inside:
+                files.delete(key)
+        for anew, deltas in NAMES:
+            self._tidy(
+                replace(self.task, anew=anew, deltas=deltas).campaign(watch=self.watch), keys
+            )
+        files.sweep(folder)
+
+    def _tidy(self, campaign: Campaign, keys: Sequence[str]) -> None:
+        """Remove superseded blocks, and a campaign's notes where none of its blocks is left."""
+        own = [key for key in keys if key.startswith(f"{campaign.folder}/")]
+        blocks = any(key.endswith(".rows.parquet") for key in own)
+        for attack in campaign.identities if blocks else ():
+            for name in campaign.blocks(attack, own).superseded:
+                for kind in ("rows", *campaign.store.form.sides):
+                    campaign.store.files.delete(campaign.key(name, kind))
+        if not any(key.endswith(".rows.parquet") for key in campaign.look()):
+            for key in campaign.look():
+                if not key.endswith(".damaged"):
+                    campaign.store.files.delete(key)
+
+
+@contextmanager
+def at_work(task: Task, timing: Timing | None = None) -> Iterator[Workplace]:
+    """Come to a result, and leave it in order, however the work ends."""
+    timing = timing or Timing()
+    store = task.store
+    with Presence(store.files, store.address.blocks, timing.beat) as presence:
+        place = Workplace(task, presence, timing)
+        try:
+            yield place
+        finally:
+            place.tidy()
