@@ -46,7 +46,9 @@ def compact_metadata(found: Mapping[str, Any], rules: Rules, name: str) -> dict[
             result[key] = {attack: n for attack, n in counts.items() if attack in kept}
     expected, present = result.get("expected"), result.get("present")
     if isinstance(expected, Mapping) and isinstance(present, Mapping):
-        result["complete"] = all(present.get(name) == n for name, n in expected.items())
+        if len(expected) < len(current_metadata(found)["expected"]):
+            # of what the compact form holds
+            result["complete"] = all(present.get(attack) == n for attack, n in expected.items())
     return result
 
 
