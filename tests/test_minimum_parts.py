@@ -23,7 +23,9 @@ def problem(pairs: int, dims: int, places: int, seed: int = 0) -> tuple[torch.Te
     normals += 0.7 * normals[:, :1]  # not orthogonal
     normals /= normals.norm(dim=2, keepdim=True)
     room = torch.where(normals > 0, 1 - x0[:, None], x0[:, None])
-    offsets = (normals.abs() * room).sum(2) * (0.15 + 0.1 * torch.rand(pairs, places, generator=generator))
+    offsets = (normals.abs() * room).sum(2) * (
+        0.15 + 0.1 * torch.rand(pairs, places, generator=generator)
+    )
     cuts = Cuts.first(normals[:, 0], offsets[:, 0], places)
     for k in range(1, places):
         cuts.add(normals[:, k], offsets[:, k], k)

@@ -44,11 +44,11 @@ def compact_metadata(found: Mapping[str, Any], rules: Rules, name: str) -> dict[
         counts = result.get(key)
         if isinstance(counts, Mapping):
             result[key] = {attack: n for attack, n in counts.items() if attack in kept}
-    expected, present = result.get("expected"), result.get("present")
-    if isinstance(expected, Mapping) and isinstance(present, Mapping):
-        if len(expected) < len(current_metadata(found)["expected"]):
-            # of what the compact form holds
-            result["complete"] = all(present.get(attack) == n for attack, n in expected.items())
+    kept_of, measured = result.get("expected"), current_metadata(found).get("expected")
+    present = result.get("present") or {}
+    if kept_of and measured and len(kept_of) < len(measured):
+        # of what the compact form holds
+        result["complete"] = all(present.get(attack) == n for attack, n in kept_of.items())
     return result
 
 

@@ -152,7 +152,7 @@ class Stages:
             todo = self._stage(pairs) | self._beyond(rows)
 
     def _beyond(self, rows: Tensor) -> Tensor:
-        """Begin again a good way beyond the best points of samples `rows`, where other units are on.
+        """Begin again beyond the best points of samples `rows`, where other units are on.
 
         Returns:
             (B,) bool, which samples improved.
