@@ -8,7 +8,8 @@
 Contestants: `minimum`; Brendel-Bethge from the three nearest boundaries (1000 steps) and from one
 random image (the protocol caro2024's); foolbox's Brendel-Bethge where numba is installed, foolbox's
 DDN (1000 steps) and FMN; and where adv-lib is installed (`pip install
-git+https://github.com/jeromerony/adversarial-library`) its DDN, ALMA, FAB, PDGD and PDPGD, 1000 steps each.
+git+https://github.com/jeromerony/adversarial-library`) its DDN, ALMA, FAB, PDGD, PDPGD and FMN, 1000
+steps each.
 All perturbations are settled in the same way: grown until the float32 margin says "fooled".
 
 The unit of price is a bare step, forward+backward of the same batch (median of turns taken beside
@@ -16,8 +17,8 @@ each contestant); "gradients" is what `minimum` says that it took, an image. Opt
 d - mean d*) / (D - mean d*), d* the smallest distance of any contestant on the image, D the largest
 d* (AttackBench, https://arxiv.org/abs/2404.19460); "> 1 %" is the share of images on which a
 contestant is more than 1 % longer than d*; "beats" the share on which it is more than 1 % shorter
-than `minimum`. `--check` fails where that is more than 1 % of a net's images. Nets: the carried ones
-without `fashionmnist-`, those of `untuned.py` (trained here on the first half of the embedded
+than `minimum`. `--check` fails where that is more than 1 % of a net's images. Nets: the carried
+ones without `fashionmnist-`, those of `untuned.py` (trained here on the first half of the embedded
 images and attacked on the second), and efficientnet-lite0 with its published weights at 224 px.
 """
 
