@@ -8,7 +8,7 @@
 Contestants: `minimum`; Brendel-Bethge from the three nearest boundaries (1000 steps) and from one
 random image (the protocol caro2024's); foolbox's Brendel-Bethge where numba is installed, foolbox's
 DDN (1000 steps) and FMN; and where adv-lib is installed (`pip install
-git+https://github.com/jeromerony/adversarial-library`) its DDN, ALMA, FAB, PDGD, PDPGD and FMN, 1000
+git+https://github.com/jeromerony/adversarial-library`) its DDN, ALMA, FAB, PDGD, PDPGD, FMN, 1000
 steps each.
 All perturbations are settled in the same way: grown until the float32 margin says "fooled".
 
