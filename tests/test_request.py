@@ -6,9 +6,11 @@ import inspect
 import json
 import os
 import pwd
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -157,13 +159,21 @@ def test_workers_make_the_same_rows(quick: Path, tmp_path: Path) -> None:
     assert not list(tmp_path.rglob("*.blocks"))
 
 
-def test_a_worker_ends_with_the_process_that_started_it(quick: Path, tmp_path: Path) -> None:
-    """Its standard input ends, and it gives up what it holds."""
+@pytest.mark.parametrize("interrupts", [signal.default_int_handler, signal.SIG_IGN])
+def test_a_worker_ends_with_the_process_that_started_it(
+    quick: Path, tmp_path: Path, interrupts: Any
+) -> None:
+    """Its standard input ends, and it gives up what it holds; started in the background, too."""
     from bench.run.workers import PROGRAM
 
     asked = Request.of(model=MODEL, attacks=["bb-l2"], batch_size=8, output=tmp_path, threads=1)
     spec = {"path": sys.path, "request": asked.anywhere().model_dump_json()}
-    with subprocess.Popen([sys.executable, "-c", PROGRAM], stdin=subprocess.PIPE, text=True) as one:
+    before = signal.signal(signal.SIGINT, interrupts)
+    try:
+        one = subprocess.Popen([sys.executable, "-c", PROGRAM], stdin=subprocess.PIPE, text=True)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    with one:
         assert one.stdin is not None
         one.stdin.write(json.dumps(spec) + "\n")
         one.stdin.flush()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -92,6 +93,8 @@ def serve(spec: dict[str, Any]) -> int:
     from bench.run.progress import Silent
     from bench.run.run import open_run
 
+    # a process that a shell put into the background inherits that interrupts are ignored
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     threading.Thread(target=_end_with, args=(sys.stdin,), daemon=True).start()
     request = Request.read(spec["request"])
     torch.set_num_threads(request.how.threads or 1)
