@@ -15,9 +15,10 @@ from torch import Tensor, nn
 
 from bench.entries import registry
 from bench.errors import BenchError, BenchWarning
-from bench.models.factory import OnClones, check_random, from_factory
-from bench.models.load import SomeClasses, load
+from bench.models.factory import check_random, from_factory
+from bench.models.load import load
 from bench.models.probes import check_model
+from bench.models.wrappers import OnClones, SomeClasses
 from bench.steps.calibrate import calibrate, prepare
 
 SHAPE, CLASSES = (1, 28, 28), 10
