@@ -187,7 +187,7 @@ def test_wrong_likes_are_one_line(other: Path, kind: str) -> None:
 def test_every_old_name_of_timms_is_resolved_or_refused() -> None:
     import timm
 
-    from bench.models.timm_source import known_tag
+    from bench.models.timm_names import known_tag
 
     old = timm.models.get_deprecated_models()
     assert len(old) > 200

@@ -6,6 +6,7 @@ import itertools
 import random
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,11 +14,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bench.cli.main import call
 from bench.entries import registry
 from bench.errors import BenchError, BenchWarning
-from bench.models.factory import OnClones, check_random, from_factory
-from bench.models.load import SomeClasses, load
+from bench.models.factory import check_random, from_factory
+from bench.models.load import load
 from bench.models.probes import check_model
+from bench.models.wrappers import OnClones, SomeClasses
 from bench.steps.calibrate import calibrate, prepare
 
 SHAPE, CLASSES = (1, 28, 28), 10
@@ -223,14 +226,15 @@ class Tokens(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.conv, self.norm = nn.Conv2d(1, 8, 7, 7), nn.BatchNorm2d(8)
+        self.norm.running_var.uniform_(0.5, 2)
         self.readout = nn.Linear(16 * 8, CLASSES)
         self.register_buffer("table", torch.zeros(1))
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.table.any():  # filled when it is first called
             self.table.fill_(2.0)
-        tokens = self.norm(self.conv(x)).flatten(2).transpose(1, 2)
-        return self.readout(tokens.square().flatten(1) * self.table)
+        tokens = self.norm(self.conv(x).relu()).flatten(2).transpose(1, 2)
+        return self.readout(tokens.flatten(1)) * self.table
 
 
 @pytest.mark.filterwarnings("ignore:model 'mine'. PyTorch:bench.errors.BenchWarning")
@@ -349,6 +353,87 @@ def test_weights_that_are_not_random_are_no_control(name: str) -> None:
 def test_a_factory_that_fails_is_one_line() -> None:
     with pytest.raises(BenchError, match="to make a model, got KeyError: 'no such layer'"):
         from_factory(f"{HERE}:fails", True, 0)
+
+
+# ---------------------------------------------------------------- through the command line
+
+
+def dropout_left_on() -> nn.Module:
+    return RANDOM["dropout"]()
+
+
+def batch_statistics() -> nn.Module:
+    return OF_THE_BATCH["mean"]()
+
+
+def no_gradient() -> nn.Module:
+    return OTHERS["no gradient"][0]()
+
+
+def works_in_place() -> nn.Module:
+    return HONEST_UNWRAPPED["works_in_place"]()
+
+
+HONEST_UNWRAPPED = {
+    "works_in_place": lambda: quirk(lambda x, _: x.mul_(1.0)),
+    "works_on_data": lambda: quirk(written_data),
+    "scripted": lambda: torch.jit.script(quirk_free()),
+}
+
+
+def quirk_free() -> nn.Module:
+    torch.manual_seed(1)
+    return Plain().eval().requires_grad_(False)
+
+
+def scripted() -> nn.Module:
+    return HONEST_UNWRAPPED["scripted"]()
+
+
+def works_on_data() -> nn.Module:
+    return HONEST_UNWRAPPED["works_on_data"]()
+
+
+CALLS = {
+    "dropout_left_on": (2, "draws random numbers"),
+    "batch_statistics": (2, "a function of one image"),
+    "no_gradient": (2, "without a gradient"),
+    "works_in_place": (0, ""),
+    "works_on_data": (0, ""),
+    "scripted": (0, ""),
+}
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit:FutureWarning")
+@pytest.mark.parametrize("name", CALLS)
+def test_bench_eval_measures_or_refuses(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, reason = CALLS[name]
+    run = ["eval", "-m", entry_of(tmp_path, name), "--trust", "--limit", "3", "-a", "pgd-l2"]
+    found = call([*run, "--protocol", "caro2024", "-o", str(tmp_path)])
+    err = capsys.readouterr().err
+    assert found == code, err
+    assert reason in err
+    assert "Traceback" not in err
+
+
+def test_a_control_that_loads_its_weights_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, code in (("loaded", 2), ("fresh", 0)):
+        run = ["eval", "-m", entry_of(tmp_path, name), "--trust", "--limit", "1", "-a", "pgd-l2"]
+        more = ["--weights", "random", "--protocol", "caro2024", "-o", str(tmp_path)]
+        assert call([*run, *more]) == code
+    assert "no untrained control" in capsys.readouterr().err
+
+
+def entry_of(folder: Path, function: str) -> str:
+    """Write the entry of a factory that is here."""
+    lines = [f'name = "{function}"', 'source = "factory"', f'factory = "{HERE}:{function}"']
+    lines += ['dataset = "fashionmnist"', 'family = "mine"', 'type = "Other"']
+    (folder / f"{function}.toml").write_text("\n".join(lines))
+    return str(folder / f"{function}.toml")
 
 
 # ---------------------------------------------------------------- calibration

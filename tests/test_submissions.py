@@ -128,10 +128,10 @@ def test_twins_and_seeds_hold_the_primary_attack_only(
 def test_a_seed_that_is_not_listed_and_other_weights_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source = cases.write(tmp_path / "results", cases.Case(f"{SECOND.name}@seed3"))
+    source = cases.write(tmp_path / "results", cases.Case(f"{SECOND.name}@seed99"))
     _, problems = submit(source, tmp_path / "submissions")
-    assert "a training seed that its entry lists (1), found 3" in problems[0].text
-    seed = TrainingSeed(seed=3, sha256="0" * 64, test_accuracy=80.0, epochs=16, command="x")
+    assert "a training seed that its entry lists (" in problems[0].text
+    seed = TrainingSeed(seed=99, sha256="0" * 64, test_accuracy=80.0, epochs=16, command="x")
     entry = registry.model(SECOND.name).model_copy(update={"seeds": (seed,)})
     monkeypatch.setattr(registry, "model", lambda _: entry)
     _, problems = submit(source, tmp_path / "submissions")
@@ -182,7 +182,8 @@ def test_where_things_lie_on_the_submitters_machine_is_left_out(tmp_path: Path) 
     written, problems = submit(source, tmp_path / "submissions")
     assert problems == []
     text = json.dumps(read_metadata(written[0]))
-    assert "ada" not in text
+    assert "secret" not in text
+    assert "/home" not in text
     assert read_metadata(written[0])["weights"]["where"] == "net.safetensors"
     assert read_metadata(written[0])["data"]["source"] == "y"
 

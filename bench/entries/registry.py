@@ -16,8 +16,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from bench.entries.dataset import INHERITED, DatasetEntry
+from bench.entries.dataset import DatasetEntry
 from bench.entries.fields import Frozen
+from bench.entries.like import inherited, subset
 from bench.entries.model import ModelEntry
 from bench.entries.protocol import Protocol
 from bench.entries.read import entry_of, first_problem, parse, read_entry, short
@@ -119,9 +120,9 @@ def _dataset(path: Path) -> DatasetEntry:
             "like another; name that one"
         )
     base = dataset(base_name)
-    entry = entry_of({**_inherited(base, raw), **raw}, path, DatasetEntry)
+    entry = entry_of({**inherited(base, raw), **raw}, path, DatasetEntry)
     for key in ("channels", "transform", "size", "classes"):
-        theirs = _subset(getattr(base, key), raw) if key == "classes" else getattr(base, key)
+        theirs = subset(getattr(base, key), raw) if key == "classes" else getattr(base, key)
         if getattr(entry, key) != theirs and not (key == "size" and base.transform):
             raise BenchError(
                 f"{path}: {key}: expected those of {base_name!r}, which it is like, found others; "
@@ -130,24 +131,8 @@ def _dataset(path: Path) -> DatasetEntry:
     return entry
 
 
-def _inherited(base: DatasetEntry, raw: dict[str, Any]) -> dict[str, Any]:
-    """Return what an entry has from the one that it is like."""
-    known = base.model_dump(mode="json", include=set(INHERITED), exclude_none=True)
-    per_class = ("classes", "class_folders")
-    return {k: list(_subset(v, raw)) if k in per_class else v for k, v in known.items()}
-
-
-def _subset(values: Any, raw: dict[str, Any]) -> Any:
-    """Return the values of an entry's classes; all of them where its subset makes no sense."""
-    wanted = raw.get("class_subset")
-    indices = wanted if isinstance(wanted, list) else []
-    if not indices or not all(type(i) is int and 0 <= i < len(values) for i in indices):
-        return values
-    return tuple(values[i] for i in indices)
-
-
 def trained_on(entry: DatasetEntry) -> DatasetEntry:
-    """Return the data set whose classes the models of this one have: the one it is like, or it."""
+    """Return the data set that the models of this one were trained on: what it is like, or it."""
     return entry if entry.like is None else dataset(entry.like)
 
 

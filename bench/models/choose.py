@@ -33,11 +33,11 @@ def find_model(name: str) -> ModelEntry:
     except BenchError as unknown:
         if name.endswith(".toml"):
             raise
-        from bench.models import timm_source
+        from bench.models import timm_names
 
-        if not timm_source.is_meant(name):
+        if not timm_names.is_meant(name):
             raise unknown from None
-        return registry.timm_entry(timm_source.known_tag(name))
+        return registry.timm_entry(timm_names.known_tag(name))
 
 
 def _for_dataset(entry: ModelEntry, name: str) -> ModelEntry:

@@ -13,26 +13,7 @@ from torch import Tensor, nn
 
 from bench.errors import BenchError
 from bench.models.identity import probe_images
-
-
-class OnClones(nn.Module):
-    """A model that gets a copy of its images, so that what it writes there is its own affair.
-
-    Its logits come in float32 if the model computes in half precision.
-
-    Args:
-        model: images -> logits.
-    """
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Map (B, C, H, W) images to what the model makes of them."""
-        logits: Tensor = self.model(images.clone())
-        half = isinstance(logits, Tensor) and logits.dtype in (torch.float16, torch.bfloat16)
-        return logits.float() if half else logits
+from bench.models.wrappers import OnClones
 
 
 def from_factory(factory: str, trust: bool, seed: int) -> nn.Module:

@@ -8,61 +8,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from bench.entries import registry
 from bench.entries.model import ModelEntry
 from bench.errors import BenchError
-from bench.models import preprocessing, timm_source
+from bench.models import preprocessing, timm_names, timm_source
 from bench.models.checkpoint import read_checkpoint
 from bench.models.choose import find_model
 from bench.models.collapse import AffineNet, collapse, is_affine
-from bench.models.factory import OnClones, check_random, from_factory
+from bench.models.factory import check_random, from_factory
 from bench.models.identity import state_dict_sha256
 from bench.models.nets import build_net
 from bench.models.weights import load_weights
+from bench.models.wrappers import OnClones, OnUnitImages, SomeClasses
 
 if TYPE_CHECKING:
     from bench.data.base import Transform
-
-
-class OnUnitImages(nn.Module):
-    """A model with its normalisation inside: images in [0, 1] -> logits."""
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, model: nn.Module, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
-        super().__init__()
-        self.model = model
-        self.register_buffer("mean", torch.tensor(mean)[None, :, None, None], persistent=False)
-        self.register_buffer("std", torch.tensor(std)[None, :, None, None], persistent=False)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Map (B, C, H, W) images in [0, 1] to (B, classes) logits."""
-        logits: Tensor = self.model((images - self.mean) / self.std)
-        return logits
-
-
-class SomeClasses(nn.Module):
-    """A model of many classes, asked for some of them only.
-
-    Args:
-        model: images -> (B, all classes) logits.
-        subset: the classes' indices, in the order in which their logits are wanted.
-    """
-
-    subset: Tensor
-
-    def __init__(self, model: nn.Module, subset: tuple[int, ...]) -> None:
-        super().__init__()
-        self.model = model
-        self.register_buffer("subset", torch.tensor(subset), persistent=False)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Map (B, C, H, W) images to (B, len(subset)) logits."""
-        logits: Tensor = self.model(images)
-        return logits.index_select(1, self.subset)
 
 
 @dataclass(frozen=True)
@@ -216,7 +178,7 @@ def check(entry: ModelEntry, weights: str | Path, trained: Path | None = None) -
     """
     file = _file(entry, weights, trained)
     if entry.tag is not None:
-        timm_source.known_tag(entry.tag)
+        timm_names.known_tag(entry.tag)
         if file is None and weights == "default":
             classes = registry.trained_on(registry.dataset(entry.dataset)).classes
             timm_source.check_classes(entry.tag, len(classes))

@@ -43,7 +43,7 @@ def paths(entry: ModelEntry, dataset: DatasetEntry) -> Paths:
         BenchError: timm does not know the model.
     """
     if entry.tag is not None:
-        from bench.models.timm_source import known_tag
+        from bench.models.timm_names import known_tag
 
         known_tag(entry.tag)
     settings = preprocessing.settings(entry, dataset)

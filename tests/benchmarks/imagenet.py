@@ -85,7 +85,8 @@ def enliven(name: str, weights: Path, tree: Path) -> None:
 
     from bench.data.base import load_batch
     from bench.models.checkpoint import write_checkpoint
-    from bench.models.load import OnUnitImages, load
+    from bench.models.load import load
+    from bench.models.wrappers import OnUnitImages
 
     dataset = registry.dataset("imagenet")
     images = load_images(dataset, "test", data="samples", registry_dir=registry.registry_dir())
