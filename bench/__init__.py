@@ -1,8 +1,10 @@
 """frequency-bench: where in the frequency spectrum is an image classifier attackable?
 
-The three calls::
+The calls to begin with::
 
-    table = bench.evaluate(model="fashionmnist-local-conv-relu", attacks=["bb-l2"], limit=32)
+    table = bench.evaluate(model="fashionmnist-local-conv-relu", attacks="min-l2", limit=32)
+    table = bench.evaluate(model=net, dataset="fashionmnist", name="mine", limit=100)
+    bench.summary(table); bench.plot(table)
     net = bench.load_model("resnet50d")
     from bench.spectrum import power_spectrum, spectral_metrics
 
@@ -24,8 +26,10 @@ if TYPE_CHECKING:
         evaluate,
         join,
         leaderboard,
+        plot,
         probe_transfer,
         submit,
+        summary,
         verify,
     )
     from bench.models.load import load_model
@@ -41,9 +45,11 @@ __all__ = [
     "join",
     "leaderboard",
     "load_model",
+    "plot",
     "probe_transfer",
     "spectrum",
     "submit",
+    "summary",
     "train",
     "verify",
 ]
@@ -54,8 +60,10 @@ _VERBS = (
     "evaluate",
     "join",
     "leaderboard",
+    "plot",
     "probe_transfer",
     "submit",
+    "summary",
     "verify",
 )
 _LAZY = {

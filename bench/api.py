@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,21 +11,22 @@ from bench.errors import BenchError
 
 if TYPE_CHECKING:
     import pandas as pd
+    from torch import nn
 
-    from bench.board.compare import Difference
-    from bench.board.join.join import Joined
     from bench.run.progress import Progress
+    from bench.show.picture import Picture
     from bench.submissions.check.problems import Problem
     from bench.submissions.verify.remeasure import Verification
 
 
 def evaluate(
-    model: str,
+    model: str | Path | nn.Module | Sequence[str],
     dataset: str | None = None,
     *,
+    name: str | None = None,
     weights: str | Path = "default",
     trust: bool = False,
-    attacks: Sequence[str] = (),
+    attacks: str | Sequence[str] = (),
     protocol: str | None = None,
     data: str | None = None,
     data_dir: str | Path | None = None,
@@ -40,16 +40,21 @@ def evaluate(
     workers: int = 1,
     offline: bool = False,
     submissions: str | Path | None = "submissions",
-    progress: Progress | None = None,
+    progress: Progress | bool | None = None,
 ) -> pd.DataFrame:
-    """Evaluate one model and return its rows.
+    """Evaluate models and return their rows.
 
     Args:
-        model: entry name, timm `arch.tag`, or the path of an entry's TOML file.
-        dataset: must be the entry's, if given.
+        model: an `nn.Module` from (B, C, H, W) float images in [0, 1] to (B, classes) logits,
+            normalisation inside, of which a copy is measured in eval mode; or an entry's name, a
+            timm `arch.tag`, the path of an entry's TOML file, a pattern (`"fashionmnist-*"`), or a
+            list of these.
+        dataset: needed for a module; else it must be the entry's, if given.
+        name: of a module's result, which is partial and never ranked: it has no entry. None: the
+            name of its class. An entry's name is for the very model of that entry.
         weights: "default" (the entry's), "random" (an untrained control), or a file.
         trust: allow entries with a `factory`, which runs their code.
-        attacks: names from the protocol; all by default.
+        attacks: a name or names from the protocol; all by default.
         protocol: name of the protocol; None: the one that ranks (minimal2026).
         data: "hub", "embedded" or "samples"; see README for the default.
         data_dir: a local copy of the data set.
@@ -60,28 +65,27 @@ def evaluate(
         output: folder of the results; None: keep nothing on disk.
         overwrite: run again what is already there.
         save_perturbations: also write every perturbation, float32.
-        workers: processes on this machine that share the work, each with a part of the threads.
+        workers: processes on this machine that share the work, each with a part of the threads;
+            1 for a module, which other processes can't open.
         offline: never ask the network.
         submissions: folder whose result of the same model is compared with this one, with a
             warning if the model has changed; None: none.
-        progress: who is told how far the run is.
+        progress: None: shown on a terminal and in a notebook; True: shown; False: not; or who is
+            told how far the run is (`bench.run.progress.Progress`).
 
     Returns:
-        One row per (attack, sample_id), the columns of the result file (README, "Columns").
+        One row per (attack, sample_id) of each model, the columns of the result file (README,
+        "Columns"). `bench.summary` and `bench.plot` take it.
 
     Raises:
         BenchError: the request can't be met; the text says what to do.
     """
     options = dict(locals())
-    del options["output"], options["progress"]
-    from bench.run.evaluate import evaluate_request
-    from bench.run.request import Request
+    for mine in ("model", "name", "output", "progress"):
+        del options[mine]
+    from bench.run.call import evaluate_models
 
-    request = Request.of(**options)
-    if output is not None:
-        return evaluate_request(request.but(output=output), progress)[1]
-    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        return evaluate_request(request.but(output=folder), progress)[1]
+    return evaluate_models(model, name, output, progress, options)
 
 
 def submit(
@@ -172,24 +176,94 @@ VERIFY = ("weights", "data", "data_dir", "device", "trust", "offline")
 """Options of `verify` that say how to measure."""
 
 
+def summary(
+    result: pd.DataFrame | str | Path,
+    *,
+    folders: Sequence[str | Path] = ("results", "submissions"),
+) -> pd.DataFrame:
+    """Return the numbers that `bench eval` prints, a row for each model and attack.
+
+    Args:
+        result: the rows of `evaluate` (all columns, any number of models), or a model's name or
+            result file.
+        folders: where a name is looked for, in this order; partial results too.
+
+    Returns:
+        model, dataset, protocol, attack, norm, witness (whether it only tests the minimal
+        attacks); n_samples, n_clean_correct, n_kept (fooled, with a spectrum); clean_accuracy and
+        success in [0, 1], median_norm ([0, 1] pixels; infinite where fewer than half are fooled),
+        rfc and hfe, each with `_low` and `_high` (95 % over the images; NaN where there is none);
+        image_rfc of the clean images, white_rfc of white noise; partial.
+
+    Raises:
+        BenchError: these are no such rows, or there is no such result.
+    """
+    from bench.show.frames import results, summary_frame
+
+    return summary_frame(results(result, [Path(folder) for folder in folders]))
+
+
+def plot(
+    result: pd.DataFrame | str | Path,
+    *,
+    output: str | Path | Sequence[str | Path] = (),
+    attack: str | None = None,
+    folders: Sequence[str | Path] = ("results", "submissions"),
+    submissions: str | Path | None = "submissions",
+) -> Picture:
+    """Return a picture of one model: numbers, radial profile, mean spectrum, distances, examples.
+
+    A notebook shows it; `save("x.png")`, `save("x.svg")` and `save("x.html")` write it.
+
+    Args:
+        result: the rows of `evaluate` of one model, or a model's name or result file.
+        output: files to write at once: `.png`, `.svg`, or `.html` (one page that needs nothing).
+        attack: whose perturbations; None: the protocol's primary attack.
+        folders: where a name is looked for, in this order; partial results too.
+        submissions: folder whose models of the same data set, protocol and input size are drawn
+            thin beside it; None: none.
+
+    Raises:
+        BenchError: these are no such rows, there is no such result, or nothing can be written.
+    """
+    from bench.show.frames import results
+    from bench.show.picture import picture
+
+    found = results(result, [Path(folder) for folder in folders])
+    made = picture(found, attack, None if submissions is None else Path(submissions))
+    for path in [output] if isinstance(output, str | Path) else output:
+        made.save(path)
+    return made
+
+
 def compare(
-    first: str, second: str, *, folders: Sequence[str | Path] = ("results", "submissions")
-) -> list[Difference]:
-    """Return the paired differences of two models, first minus second, with intervals.
+    first: str | Path,
+    second: str | Path,
+    *,
+    folders: Sequence[str | Path] = ("results", "submissions"),
+) -> pd.DataFrame:
+    """Return the paired differences of two models, first minus second, the primary attack first.
 
     Args:
         first: a model's name, or a result file.
         second: another one.
         folders: where names are looked for, in this order.
 
+    Returns:
+        attack, quantity, n (common samples), first and second (means over them), difference with
+        `_low` and `_high` (all intervals hold together in 95 % of cases; NaN below 30 samples),
+        told_apart (all comparisons taken together). `attrs` name the two models.
+
     Raises:
         BenchError: one of them is not there, or they are not comparable.
     """
     from bench.board.compare import compare as differences
     from bench.board.compare import open_pair, resolve
+    from bench.show.frames import difference_frame
 
     places = [Path(folder) for folder in folders]
-    return differences(*open_pair(resolve(first, places), resolve(second, places)))
+    a, b = open_pair(resolve(str(first), places), resolve(str(second), places))
+    return difference_frame(differences(a, b), a.name, b.name)
 
 
 def join(
@@ -202,8 +276,9 @@ def join(
     key: str = "model",
     columns: Sequence[str] = (),
     carry: bool = True,
+    correlations: bool = False,
     submissions: str | Path = "submissions",
-) -> list[Joined]:
+) -> pd.DataFrame:
     """Join public numbers to the board's by model name, with rank correlations.
 
     Args:
@@ -215,24 +290,25 @@ def join(
         key: the column of model names.
         columns: which other columns to take; none: all.
         carry: let the intervals carry each model's own uncertainty over samples as well.
+        correlations: return the rank correlations instead of the joined models.
         submissions: folder of submissions.
 
     Returns:
-        One for each table of the board (data set, protocol hash, input size): who was matched
-        how, and `correlations`, column -> n, Spearman's rho and Kendall's tau-b with intervals.
+        A row for each model: the board's columns (as `leaderboard.csv`), then each public
+        table's, `<table>.<column>`, with `<table>.matched` saying by what it was found. With
+        `correlations` a row for each table of the board and joined column: n, spearman and
+        kendall with `_low` and `_high`, over the models that pass the gates.
 
     Raises:
         BenchError: a file is not such a table, or it names no model of the board.
     """
-    from bench.board.build import build
-    from bench.board.join.join import choose
-    from bench.board.join.join import join as join_tables
-    from bench.board.join.table import read_tables
+    options = dict(locals())
+    del options["tables"], options["correlations"]
+    from bench.board.join.call import join_files
+    from bench.show.frames import correlation_frame, joined_frame
 
-    paths = [tables] if isinstance(tables, str | Path) else tables
-    external = read_tables([Path(path) for path in paths], key, columns)
-    board = choose(build(Path(submissions)), dataset, protocol)
-    return join_tables(board, external, metric, attack, carry)
+    parts = join_files(tables, **options)
+    return correlation_frame(parts) if correlations else joined_frame(parts)
 
 
 def leaderboard(

@@ -15,6 +15,10 @@ class BenchError(Exception):
     """
 
 
+class WrongInput(BenchError, ValueError):
+    """A value that a function can't take."""
+
+
 class BenchWarning(UserWarning):
     """Something that the user should know, though the run goes on. One line, as the errors."""
 

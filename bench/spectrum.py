@@ -13,11 +13,15 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, fields
 from functools import lru_cache
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from bench import grid
+from bench.errors import WrongInput
 from bench.grid import BINS
 
 _ROUNDING = 1e-28
@@ -61,19 +65,19 @@ def frequency_grid(height: int, width: int, device: str = "cpu") -> Grid:
     return Grid(*(tensor(field.name) for field in fields(Grid)))
 
 
-def power_spectrum(delta: Tensor) -> Tensor:
+def power_spectrum(delta: Tensor | npt.NDArray[np.floating[Any]]) -> Tensor:
     """Return the power P = sum over channels of |fft2(delta, norm="ortho")|^2.
 
     Args:
-        delta: (B, C, H, W) real tensor.
+        delta: (B, C, H, W) real tensor, or array of numpy.
 
     Returns:
         (B, H, W) float64, DC at [0, 0]; its sum is that of delta^2 (Parseval).
 
     Raises:
-        ValueError: delta does not have four dimensions, or is empty.
+        WrongInput: no such tensor or array (a BenchError and a ValueError).
     """
-    _check(delta)
+    delta = _tensor(delta)
     transformed = torch.fft.fft2(delta.double(), norm="ortho")
     power: Tensor = (transformed.real.square() + transformed.imag.square()).sum(dim=1)
     return power
@@ -96,11 +100,14 @@ def normalised_power(power: Tensor) -> Tensor:
     return p / torch.where(rest > floor, rest, torch.nan)
 
 
-def spectral_metrics(delta: Tensor, power: Tensor | None = None) -> dict[str, Tensor]:
+def spectral_metrics(
+    delta: Tensor | npt.NDArray[np.floating[Any]], power: Tensor | None = None
+) -> dict[str, Tensor]:
     """Return every spectral quantity of each perturbation.
 
     Args:
-        delta: (B, C, H, W) real tensor, C = 1 or 3 for `log_luma_profile` (else NaN).
+        delta: (B, C, H, W) real tensor, or array of numpy; C = 1 or 3 for `log_luma_profile`
+            (else NaN).
         power: its :func:`power_spectrum`, if already known.
 
     Returns:
@@ -110,8 +117,9 @@ def spectral_metrics(delta: Tensor, power: Tensor | None = None) -> dict[str, Te
         exist if it has power at DC.
 
     Raises:
-        ValueError: delta does not have four dimensions, or is empty.
+        WrongInput: no such tensor or array (a BenchError and a ValueError).
     """
+    delta = _tensor(delta)
     power = power_spectrum(delta) if power is None else power
     where = frequency_grid(delta.shape[2], delta.shape[3], str(delta.device))
     flat = power.flatten(1)
@@ -202,6 +210,21 @@ def _sum_by(values: Tensor, index: Tensor, groups: int) -> Tensor:
     return sums
 
 
-def _check(delta: Tensor) -> None:
-    if delta.ndim != 4 or delta.numel() == 0:
-        raise ValueError(f"expected (B, C, H, W) with at least one value, got {tuple(delta.shape)}")
+def _tensor(delta: object) -> Tensor:
+    """Return a real tensor (B, C, H, W)."""
+    found, kind = delta, type(delta).__name__
+    if isinstance(delta, np.ndarray):
+        kind = f"an array of {delta.dtype}"
+        found = torch.from_numpy(delta.astype(np.float64)) if delta.dtype.kind in "fiub" else None
+    if not isinstance(found, Tensor) or found.is_complex():
+        kind = "complex ones" if isinstance(found, Tensor) else kind
+        raise WrongInput(
+            f"expected a tensor or array (B, C, H, W) of real numbers, got {kind}; pass "
+            "adversarial - clean"
+        )
+    if found.ndim != 4 or found.numel() == 0:
+        more = "; add a batch with [None]" if found.ndim in (2, 3) else ""
+        raise WrongInput(
+            f"expected (B, C, H, W) with at least one value, got {tuple(found.shape)}{more}"
+        )
+    return found

@@ -122,8 +122,8 @@ HOMES = {  # third-party package -> the only places in bench/ that may import it
     "huggingface_hub": ("data/hub/", "models/timm_source.py"),
     "tabulate": ("board/tabular.py",),
     "typer": ("cli/",),
-    "rich": ("cli/",),
-    "pandas": ("run/", "api.py", "cli/"),
+    "rich": ("cli/", "screen.py"),
+    "pandas": ("run/", "show/", "api.py", "cli/"),
 }
 EVERYWHERE = {"numpy", "torch", "scipy", "pydantic"}
 

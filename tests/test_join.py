@@ -13,6 +13,7 @@ import scipy.stats
 from test_imports import HEAVY, loaded
 
 import bench
+from bench.board.join.call import join_files
 from bench.board.join.match import Known, known, match
 from bench.board.join.table import read_table
 from bench.cli.main import call
@@ -284,7 +285,7 @@ def slopes(path: Path, names: list[str]) -> Path:
 def test_the_known_order_is_found(submissions: Path, tmp_path: Path) -> None:
     """RFC falls with the slope of the made-up perturbations' filter."""
     path = slopes(tmp_path / "facts.csv", list(SLOPES))
-    small, large = sorted(bench.join(path, submissions=submissions), key=lambda j: j.table.size)
+    small, large = sorted(join_files(path, submissions=submissions), key=lambda j: j.table.size)
     assert [row.model.name for row in large.matched] == [cases.CASES[6].name]
     assert large.correlations["facts.slope"].n == 1
     found = small.correlations["facts.slope"]
@@ -299,7 +300,7 @@ def test_the_known_order_is_found(submissions: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("metric", ["hfx", "n_kept", "clean_accuracy", "median_norm", "n_params"])
 def test_any_column_of_the_board(submissions: Path, tmp_path: Path, metric: str) -> None:
     path = slopes(tmp_path / "facts.csv", list(SLOPES))
-    (joined, *_) = bench.join(
+    (joined, *_) = join_files(
         path, metric=metric, attack="bb-linf", columns=["three"], submissions=submissions
     )
     bench.leaderboard(submissions, tmp_path / "board", figures=False)
@@ -347,7 +348,7 @@ def test_each_models_resamples_reach_the_correlation(
 
     monkeypatch.setattr("bench.board.join.join.rank_correlations", record)
     path = slopes(tmp_path / "facts.csv", list(SLOPES))
-    joined = bench.join(path, columns=["slope"], carry=carry, submissions=submissions)
+    joined = join_files(path, columns=["slope"], carry=carry, submissions=submissions)
     assert shapes == ([(5, 2000), (1, 2000)] if carry else [None, None])
     assert all(part.carried == carry for part in joined)
 
@@ -410,12 +411,12 @@ def test_wrong_options(
 def test_a_table_of_other_models_is_an_error(submissions: Path, tmp_path: Path) -> None:
     path = write(tmp_path / "t.csv", "model,top1\nresnet50,1\n")
     with pytest.raises(BenchError, match="got 1 others \\('resnet50'"):
-        bench.join(path, submissions=submissions)
+        join_files(path, submissions=submissions)
     other = tmp_path / "folder"
     other.mkdir()
     twin = slopes(other / "t.csv", list(SLOPES))
     with pytest.raises(BenchError, match="different names"):
-        bench.join([path, twin], submissions=submissions)
+        join_files([path, twin], submissions=submissions)
 
 
 def test_join_imports_nothing_heavy(submissions: Path, tmp_path: Path) -> None:

@@ -11,7 +11,6 @@ import typer
 from bench.errors import BenchError
 
 if TYPE_CHECKING:
-    from bench.entries.model import ModelEntry
     from bench.run.request import Request
     from bench.run.run import Run
 
@@ -101,6 +100,7 @@ def evaluate(
     again while it runs, here or on a machine that shares the folder, shares the work.
     """
     given = dict(locals())
+    from bench.run.asked import check_asked, entry_names
     from bench.run.request import Request
 
     asked = Request.of(
@@ -109,6 +109,8 @@ def evaluate(
         **{name: given[name] for name in SAME},
     )
     entries = entry_names(model, dataset)
+    for entry in entries:
+        check_asked(asked.but(model=entry))
     for place, entry in enumerate(entries):
         if len(entries) > 1:
             sys.stderr.write(f"[{place + 1}/{len(entries)}] {entry}\n")
@@ -138,22 +140,6 @@ SAME = (
 """Options that mean the same in a request."""
 
 
-def entry_names(patterns: Texts, dataset: str | None) -> list[str]:
-    """Return the names that the patterns choose; a name that only timm may know is kept."""
-    from bench.entries import registry
-
-    if dataset is not None:
-        registry.dataset(dataset)
-    names: list[str] = []
-    for pattern in patterns:
-        if any(sign in pattern for sign in "*?["):
-            chosen: list[ModelEntry] = registry.select_models([pattern], dataset)
-            names += [entry.name for entry in chosen]
-        else:
-            names.append(pattern)
-    return list(dict.fromkeys(names))
-
-
 def _batch_size(text: str) -> int | None:
     if text == "auto":
         return None
@@ -172,9 +158,9 @@ def _cost(request: Request) -> None:
 
 
 def _one(request: Request) -> None:
-    from bench.cli.progress import Bars
     from bench.cli.summary import COLUMNS, clean_summary, summary
     from bench.run.evaluate import evaluate_clean, evaluate_request
+    from bench.screen import Bars
 
     with Bars() as bars:
         if request.clean:

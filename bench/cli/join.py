@@ -53,11 +53,11 @@ def join(
 
         bench join results-imagenet-a.csv results-imagenet-r.csv --column top1
     """
-    from bench.api import join as join_tables
+    from bench.board.join.call import join_files
     from bench.board.join.report import csv_text, markdown_text
     from bench.files import write_bytes
 
-    parts = join_tables(
+    parts = join_files(
         tables,
         metric=metric,
         attack=attack,

@@ -18,6 +18,7 @@ from bench.cli.join import join
 from bench.cli.leaderboard import leaderboard
 from bench.cli.list import list_entries
 from bench.cli.probe import app as probe
+from bench.cli.show import show
 from bench.cli.submit import submit
 from bench.cli.train import train
 from bench.cli.verify import verify
@@ -36,6 +37,7 @@ app.command("train")(train)
 app.command("submit")(submit)
 app.command("check")(check)
 app.command("verify")(verify)
+app.command("show")(show)
 app.command("leaderboard")(leaderboard)
 app.command("compare")(compare)
 app.add_typer(probe, name="probe")

@@ -60,9 +60,9 @@ def transfer(
 
         bench probe transfer --model 'vit_*' --input-size 640x480
     """
-    from bench.cli.eval import entry_names
     from bench.probes.run import plan_transfer, run_transfer, write
     from bench.results.filesystem import files_at
+    from bench.run.asked import entry_names
 
     files = files_at(output)
     size = _size(input_size)

@@ -8,7 +8,7 @@ import time
 from rich.console import Console
 from rich.progress import BarColumn, TaskID, TextColumn, TimeRemainingColumn
 
-from bench.cli.progress import Screen
+from bench.screen import Screen
 from bench.training.curves import EpochRow
 from bench.training.train import Announcer
 

@@ -50,13 +50,7 @@ def load_images(
     Raises:
         BenchError: nothing found, something broken, or images that are not the entry's.
     """
-    if data is not None and data not in SOURCES:
-        raise unknown_name("data source", data, SOURCES)
-    if data is not None and data_dir is not None:
-        raise BenchError(
-            f"expected one of --data and --data-dir, got --data {data} and --data-dir {data_dir}; "
-            "leave one out"
-        )
+    check_asked(data, data_dir)
     if entry.like is not None and split == "train":
         raise BenchError(
             f"expected a data set with a training split, got {entry.name}, which has test images "
@@ -69,6 +63,17 @@ def load_images(
         check_count(images, entry, split)
     check_labels_of(images, entry, split, registry_dir)
     return images
+
+
+def check_asked(data: str | None, data_dir: Path | None) -> None:
+    """Raise BenchError unless --data and --data-dir make sense together."""
+    if data is not None and data not in SOURCES:
+        raise unknown_name("data source", data, SOURCES)
+    if data is not None and data_dir is not None:
+        raise BenchError(
+            f"expected one of --data and --data-dir, got --data {data} and --data-dir {data_dir}; "
+            "leave one out"
+        )
 
 
 def _open(

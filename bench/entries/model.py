@@ -134,8 +134,8 @@ class ModelEntry(Frozen):
     @model_validator(mode="after")
     def _source_has_its_key(self) -> ModelEntry:
         needs = {"timm": "tag", "net": "net", "checkpoint": "tag", "factory": "factory"}
-        key = needs[self.source]
-        if getattr(self, key) is None:
+        key = needs.get(self.source)  # a model in memory has none
+        if key is not None and getattr(self, key) is None:
             raise ValueError(f'source = "{self.source}" needs the key "{key}"')
         if self.factory is not None and self.factory.count(":") != 1:
             raise ValueError('factory must read "package.module:function"')

@@ -63,13 +63,13 @@ def _column(axes: Sequence[Axes], label: str, example: Example | None) -> None:
     delta = example.delta
     largest = float(np.abs(delta).max()) or 1.0
     norm = float(np.sqrt((delta**2).sum()))
-    axes[0].imshow(_colour(example.image), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    axes[0].imshow(colour(example.image), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     if delta.shape[0] == 1:
         axes[1].imshow(
             delta[0], cmap="RdBu_r", vmin=-largest, vmax=largest, interpolation="nearest"
         )
     else:
-        axes[1].imshow(_colour(0.5 + delta / (2 * largest)), interpolation="nearest")
+        axes[1].imshow(colour(0.5 + delta / (2 * largest)), interpolation="nearest")
     axes[2].imshow(spectrum(delta), cmap="RdBu_r", vmin=-2, vmax=2, interpolation="nearest")
     axes[1].set_title(f"L2 {norm:.3g}", fontsize=6, fontweight="normal", pad=2)
 
@@ -84,6 +84,7 @@ def spectrum(delta: Array) -> Array:
     return shifted
 
 
-def _colour(image: Array) -> Array:
+def colour(image: Array) -> Array:
+    """Return an image (C, H, W) as matplotlib shows it: (H, W), or (H, W, 3)."""
     picture = np.clip(image, 0, 1)
     return picture[0] if len(picture) == 1 else np.moveaxis(picture[:3], 0, -1)

@@ -69,7 +69,7 @@ class Drawing(Protocol):
 
 
 @contextmanager
-def _styled() -> Iterator[None]:
+def styled() -> Iterator[None]:
     """Draw with this project's style, whatever the user's configuration."""
     import matplotlib as mpl
 
@@ -132,7 +132,7 @@ def bare(axis: Axes) -> None:
 def png(drawing: Drawing, dpi: int) -> bytes:
     """Return a figure as PNG."""
     stream = io.BytesIO()
-    with _styled():
+    with styled():
         drawing.draw().savefig(stream, format="png", dpi=dpi, metadata={"Software": None})
     return stream.getvalue()
 
@@ -145,7 +145,7 @@ def svg(drawing: Drawing, digest: str) -> bytes:
         digest: hash of everything that it shows.
     """
     stream = io.BytesIO()
-    with _styled():
+    with styled():
         figure = drawing.draw()
         figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
     text = re.sub(rb"[ \t]+\n", b"\n", stream.getvalue())

@@ -32,7 +32,7 @@ class WeightsFound:
     """Which weights a loaded model has."""
 
     kind: str
-    """default, random or path."""
+    """default, random, path or memory."""
     where: str
     """File name, hub id, or the seed of random weights."""
     file_sha256: str | None
@@ -43,11 +43,13 @@ class WeightsFound:
     """Images that `bench train` trained on, where the file says so."""
     train_seed: int | None = None
     """Seed that `bench train` trained with, where the file says so."""
+    structure_sha256: str | None = None
+    """Of a model in memory: over its state dict and its structure, which no entry names."""
 
     @property
     def sha256(self) -> str:
         """The hash that identifies the weights: the file's, else the state dict's."""
-        return self.file_sha256 or self.state_dict_sha256
+        return self.file_sha256 or self.structure_sha256 or self.state_dict_sha256
 
 
 @dataclass(frozen=True)

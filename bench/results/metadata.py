@@ -34,9 +34,9 @@ class Part(BaseModel):
 class WeightsUsed(Part):
     """Which weights were measured."""
 
-    kind: Literal["default", "random", "path"]
+    kind: Literal["default", "random", "path", "memory"]
     where: Short | None = None
-    """File name, hub id, or the seed of random weights."""
+    """File name, hub id, the seed of random weights, or the class of a model in memory."""
     file_sha256: Sha256 | None = None
     state_dict_sha256: Sha256 | None = None
     url: Short | None = None

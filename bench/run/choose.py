@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
-
-import torch
+from typing import TYPE_CHECKING
 
 from bench.data.base import Images, positions_of
 from bench.entries import registry
 from bench.entries.dataset import DatasetEntry
 from bench.entries.model import ModelEntry
 from bench.entries.protocol import Protocol
-from bench.errors import BenchError, unknown_name
+from bench.errors import BenchError, BenchWarning, unknown_name
 from bench.models.choose import choose_model
 from bench.run.request import Request
+
+if TYPE_CHECKING:
+    import torch
 
 
 def model_entry(request: Request) -> ModelEntry:
@@ -73,17 +76,26 @@ def choose_device(name: str) -> torch.device:
     Raises:
         BenchError: not such a name, or a GPU that is not there.
     """
+    kind, index = spelt_device(name)
+    import torch
+
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    kind, _, index = name.partition(":")
-    if kind not in ("cpu", "cuda") or (index and not index.isdigit()):
-        raise BenchError(f"expected --device auto, cpu, cuda or cuda:<i>, got {name!r}")
     if kind == "cuda" and int(index or 0) >= torch.cuda.device_count():
         raise BenchError(
             f"expected a GPU for --device {name}, found {torch.cuda.device_count()}; "
             "use --device cpu"
         )
     return torch.device(name)
+
+
+def spelt_device(name: str) -> tuple[str, str]:
+    """Return kind and index of `auto|cpu|cuda[:i]`. Raises BenchError for another spelling."""
+    kind, _, index = name.partition(":")
+    wrong = kind not in ("auto", "cpu", "cuda") or (index and kind == "auto")
+    if wrong or (index and not index.isdigit()):
+        raise BenchError(f"expected --device auto, cpu, cuda or cuda:<i>, got {name!r}")
+    return kind, index
 
 
 def choose_ids(
@@ -106,6 +118,9 @@ def choose_ids(
     if limit is not None and limit < len(pool):
         ids = pool[:limit]
         reasons = (*reasons, f"first {len(ids)} of {len(pool)} samples")
+    elif limit is not None and limit > len(pool):
+        text = f"--limit {limit} is more than the {len(pool)} samples that there are: all are taken"
+        warnings.warn(text, BenchWarning, stacklevel=2)
     if seed is not None and seed != protocol.seed:
         reasons = (*reasons, f"seed {seed} is not the protocol's {protocol.seed}")
     positions_of(images, pool)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from bench.errors import BenchWarning
+from bench.models.memory import InMemory
 from bench.results.accuracy import Accuracy
 from bench.results.earlier import warn_of_changes
 from bench.results.written import current_rows
@@ -44,6 +45,7 @@ def evaluate_request(
     progress: Progress | None = None,
     columns: Sequence[str] | None = None,
     opened: Callable[[Run], None] = lambda run: None,
+    memory: InMemory | None = None,
 ) -> tuple[Run, pd.DataFrame]:
     """Open and run a request; return the run and the rows that were asked for.
 
@@ -54,10 +56,11 @@ def evaluate_request(
         progress: who is told how far it is.
         columns: which columns are returned; None: all.
         opened: is told of the run before anything is measured.
+        memory: the model, if it is in memory.
     """
     count = request.how.threads or max(1, torch.get_num_threads() // request.how.workers)
     with threads(count):
-        run = open_run(request)
+        run = open_run(request, memory)
         opened(run)
         warn_of_changes(run.metadata, run.store, request.where.submissions)
         run_local(run, progress or Silent())

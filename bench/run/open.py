@@ -22,6 +22,7 @@ from bench.errors import BenchError
 from bench.measure.job import Job
 from bench.measure.memory import in_parts
 from bench.models.load import LoadedModel, check, load
+from bench.models.memory import REASON, InMemory, load_memory
 from bench.models.probes import check_model
 from bench.run.choose import choose_attacks, choose_device, choose_ids, model_entry
 from bench.run.machine import keep_freed_memory
@@ -70,8 +71,12 @@ class Opened:
         return self.ids if witness is None or witness.affine_only else self.witnessed
 
 
-def open_model(request: Request) -> Opened:
+def open_model(request: Request, memory: InMemory | None = None) -> Opened:
     """Load what a request names, and find out whether it can be measured.
+
+    Args:
+        request: what was asked for.
+        memory: the model, if it is in memory.
 
     Raises:
         BenchError: something in it is impossible; nothing was run.
@@ -80,13 +85,14 @@ def open_model(request: Request) -> Opened:
     protocol = registry.protocol(what.protocol)
     if not request.clean:
         choose_attacks(what.attacks, protocol)  # an unknown name is said before anything is loaded
-    entry = model_entry(request)
+    entry = model_entry(request) if memory is None else memory.entry
     dataset = registry.dataset(entry.dataset)
     device = choose_device(request.how.device)
     if device.type == "cpu":
         keep_freed_memory()
     trained = Path(where.output) / "checkpoints" / f"{entry.name}.safetensors"
-    check(entry, what.weights, trained)
+    if memory is None:
+        check(entry, what.weights, trained)
     images = load_images(
         dataset,
         "test",
@@ -96,7 +102,11 @@ def open_model(request: Request) -> Opened:
         offline=where.offline,
     )
     pool, ids, reasons = choose_ids(request, protocol, dataset, images)
-    loaded = load(entry, what.weights, device, what.trust, trained=trained, offline=where.offline)
+    if memory is not None:
+        loaded, reasons = load_memory(memory, device), (REASON, *reasons)
+    else:
+        off = where.offline
+        loaded = load(entry, what.weights, device, what.trust, trained=trained, offline=off)
     data = _data(images, dataset, pool, ids)
     trained_on = loaded.weights.train_count
     if trained_on is not None and trained_on < dataset.train_count:

@@ -14,6 +14,7 @@ from pydantic import ValidationError, model_validator
 
 from bench.entries import registry
 from bench.entries.fields import Frozen
+from bench.entries.read import short
 from bench.errors import BenchError
 from bench.files import expanded
 from bench.results.filesystem import check_output
@@ -90,7 +91,7 @@ class Request(Frozen):
         groups = self.model_dump()
         for name, value in options.items():
             group, key = _place(name)
-            groups[group][key] = _plain(value)
+            groups[group][key] = _plain(name, value)
         return self._validated(groups)
 
     @classmethod
@@ -101,9 +102,12 @@ class Request(Frozen):
             return cls.model_validate(groups)
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
-            key = str(first["loc"][-1])
+            key = next((str(part) for part in reversed(first["loc"]) if isinstance(part, str)), "")
+            key = next((name for name, place in RENAMED.items() if place[1] == key), key)
+            wanted = WANTED.get(first["type"], first["msg"].lower())
             raise BenchError(
-                f"expected another value for {key}: {first['msg'].lower()}, got {first['input']!r}"
+                f"expected {wanted} for {key}, got {short(first['input'])} "
+                f"({type(first['input']).__name__})"
             ) from None
 
     @classmethod
@@ -149,6 +153,15 @@ class Request(Frozen):
         return self.but(**paths)
 
 
+WANTED = {
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "string_type": "text",
+    "bool_type": "True or False",
+    "tuple_type": "a name or a list of names",
+}
+"""pydantic's kind of error -> what was expected."""
+
 RENAMED = {"data": ("data", "source"), "data_dir": ("data", "dir")}
 """Options that are called otherwise in their group."""
 
@@ -170,10 +183,23 @@ def _place(name: str) -> tuple[str, str]:
     raise TypeError(f"a request has no option {name!r}")
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, Path):
+def _plain(name: str, value: Any) -> Any:
+    """Return a value as the request holds it: what is only another spelling becomes the one."""
+    if isinstance(value, Path) or (name == "device" and type(value).__name__ == "device"):
         return str(value)
-    return tuple(value) if isinstance(value, list) else value
+    if name == "batch_size" and value == "auto":
+        return None
+    if name == "attacks":
+        if value is None:
+            return ()
+        return (value,) if isinstance(value, str) else _texts(value)
+    if hasattr(value, "dtype") and hasattr(value, "item") and getattr(value, "ndim", 1) == 0:
+        return value.item()  # a number of numpy's
+    return value
+
+
+def _texts(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list | tuple | set | frozenset) else value
 
 
 def _absolute(path: str) -> str:

@@ -11,6 +11,7 @@ from bench.entries.protocol import Protocol
 from bench.measure.block import block_samples
 from bench.measure.job import Job
 from bench.models.load import LoadedModel
+from bench.models.memory import InMemory
 from bench.results.address import Address
 from bench.results.campaign import Unit
 from bench.results.filesystem import files_at
@@ -122,13 +123,17 @@ class Run:
         return _at_pace(self.opened, self.placed, noted)
 
 
-def open_run(request: Request) -> Run:
+def open_run(request: Request, memory: InMemory | None = None) -> Run:
     """Check a request from end to end, load model and data, name its place, choose its pace.
+
+    Args:
+        request: what was asked for.
+        memory: the model, if it is in memory.
 
     Raises:
         BenchError: something in it is impossible, or its place is another run's; nothing was run.
     """
-    opened = open_model(request)
+    opened = open_model(request, memory)
     placed = place(opened)
     placed.store.check(placed.metadata, request.where.overwrite)
     campaign = _task(request, placed.store, placed.metadata, {}, 1).campaign()

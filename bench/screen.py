@@ -1,7 +1,8 @@
-"""Progress of a run: bars with the time left on a terminal, plain lines elsewhere."""
+"""Progress of a run: bars on a terminal, a line that renews itself in a notebook, else lines."""
 
 from __future__ import annotations
 
+import builtins
 import sys
 import time
 from types import TracebackType
@@ -21,6 +22,19 @@ from rich.progress import (
 
 LINE_EVERY = 10.0
 """Seconds between plain lines."""
+RENEW_EVERY = 0.5
+"""Seconds after which a notebook's line is renewed."""
+
+
+def is_notebook() -> bool:
+    """Whether this process is the kernel of a notebook."""
+    shell = getattr(builtins, "get_ipython", None)
+    return shell is not None and type(shell()).__name__ in ("ZMQInteractiveShell", "Shell")
+
+
+def is_watched() -> bool:
+    """Whether somebody sees what is printed: on a terminal or in a notebook."""
+    return is_notebook() or Console(stderr=True).is_terminal
 
 
 class Screen:
@@ -46,7 +60,7 @@ class Screen:
 
 
 class Bars(Screen):
-    """Shows each attack's samples; fulfils bench.run.local.Progress."""
+    """Shows each attack's samples; fulfils bench.run.progress.Progress."""
 
     def __init__(self, console: Console | None = None) -> None:
         super().__init__(
@@ -77,16 +91,18 @@ class Bars(Screen):
 
 
 class _Line:
-    """Progress of one attack as plain lines."""
+    """Progress of one attack as plain lines; in a notebook as one line that is renewed."""
 
     def __init__(self, attack: str, total: int, done: int) -> None:
         self.attack, self.total, self.done = attack, total, done
         self.first = done
+        self.renewed = is_notebook()
         self.begun = self.written = time.monotonic()
 
     def advance(self, samples: int) -> None:
         self.done += samples
-        if self.done >= self.total or time.monotonic() - self.written >= LINE_EVERY:
+        every = RENEW_EVERY if self.renewed else LINE_EVERY
+        if self.done >= self.total or time.monotonic() - self.written >= every:
             self.write()
 
     def write(self) -> None:
@@ -95,5 +111,8 @@ class _Line:
         through = self.done - self.first
         left = f", about {spent / through * (self.total - self.done):.0f} s left" if through else ""
         end = f", {spent:.1f} s" if self.done >= self.total and through else left
-        sys.stderr.write(f"{self.attack}: {self.done}/{self.total} samples{end}\n")
+        text = f"{self.attack}: {self.done}/{self.total} samples{end}"
+        if self.renewed:
+            text = f"\r{text:<70}" + "\n" * (self.done >= self.total)
+        sys.stderr.write(text if self.renewed else f"{text}\n")
         sys.stderr.flush()

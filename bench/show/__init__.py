@@ -1,0 +1,1 @@
+"""One result at a glance: its numbers, its picture, its page."""
