@@ -25,18 +25,24 @@ from bench.show.nets import nets
 from bench.show.page import CAPTIONS
 from bench.show.source import from_file, from_frame, locate
 
-pytestmark = pytest.mark.usefixtures("caro_ranks", "quick")
+pytestmark = pytest.mark.usefixtures("caro_ranks")
 SUBMISSIONS = REPOSITORY / "submissions"
 CARO = SUBMISSIONS / "caro2024" / "fashionmnist"
 
 
 @pytest.fixture(scope="module")
-def rows(quick_folder: Path) -> pd.DataFrame:
-    """Thirty samples of a real net, with what is on no disk any more."""
+def measured(quick_folder: Path) -> pd.DataFrame:
+    """Thirty samples of a real net."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BENCH_REGISTRY", str(quick_folder))
         asked = {"protocol": "quick", "attacks": ["pgd-l1", "pgd-linf"], "limit": 30}
         return bench.evaluate(MODEL, output=None, **asked)
+
+
+@pytest.fixture
+def rows(measured: pd.DataFrame, quick: Path) -> pd.DataFrame:
+    """Their rows, with what is on no disk any more; the registry has their protocol."""
+    return measured
 
 
 def test_the_summary_by_hand(rows: pd.DataFrame) -> None:
@@ -59,7 +65,7 @@ def test_the_summary_by_hand(rows: pd.DataFrame) -> None:
         assert bool(line["partial"])
 
 
-def test_a_frame_and_its_file_say_the_same(tmp_path: Path) -> None:
+def test_a_frame_and_its_file_say_the_same(quick: Path, tmp_path: Path) -> None:
     asked = {"protocol": "quick", "attacks": "pgd-l1", "limit": 9}
     table = bench.evaluate(MODEL, output=tmp_path, **asked)
     file = tmp_path / "partial" / "quick" / "fashionmnist" / f"{MODEL}.parquet"
