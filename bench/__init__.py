@@ -21,6 +21,7 @@ from bench.errors import BenchError
 if TYPE_CHECKING:
     from bench import spectrum
     from bench.api import (
+        challenge,
         check,
         compare,
         evaluate,
@@ -39,6 +40,7 @@ __version__ = "0.1.0"
 __all__ = [
     "BenchError",
     "__version__",
+    "challenge",
     "check",
     "compare",
     "evaluate",
@@ -55,6 +57,7 @@ __all__ = [
 ]
 
 _VERBS = (
+    "challenge",
     "check",
     "compare",
     "evaluate",

@@ -173,7 +173,7 @@ def verify(
 
 
 VERIFY = ("weights", "data", "data_dir", "device", "trust", "offline")
-"""Options of `verify` that say how to measure."""
+"""Options of `verify` and `challenge` that say how to measure."""
 
 
 def summary(
@@ -234,6 +234,54 @@ def plot(
     for path in [output] if isinstance(output, str | Path) else output:
         made.save(path)
     return made
+
+
+def challenge(
+    path: str | Path,
+    *,
+    who: str | None = None,
+    submissions: str | Path = "submissions",
+    weights: str | Path = "default",
+    data: str | None = None,
+    data_dir: str | Path | None = None,
+    device: str = "auto",
+    trust: bool = False,
+    offline: bool = False,
+    check: bool = False,
+) -> pd.DataFrame:
+    """Judge perturbations smaller than a row's by forward passes, and keep them as best known.
+
+    Args:
+        path: `.npz` of `np.savez` with attack, sample_id (n,), delta (n, C, H, W) float32,
+            protocol, dataset, model, weights_sha256, and maybe who and label; or Parquet.
+        who: name of the sender for the board; None: the file's, else the user's.
+        submissions: folder of submissions; accepted ones go to `<model>.challenge.parquet` there.
+        weights: "default" or the file of the weights of that row.
+        data: as in `evaluate`.
+        data_dir: as in `evaluate`.
+        device: as in `evaluate`.
+        trust: as in `evaluate`.
+        offline: as in `evaluate`.
+        check: judge what was accepted before, as the pull request does; write nothing.
+
+    Returns:
+        attack, sample_id, accepted, norm ([0, 1] pixels), best_known (before), reason ("" if it
+        is accepted): a row for each perturbation, in the order of the file.
+
+    Raises:
+        BenchError: no such file or row, or perturbations of another model.
+    """
+    given = dict(locals())
+    from bench.run.asked import check_asked
+    from bench.run.request import Request
+
+    request = Request.of(**{name: given[name] for name in VERIFY})
+    check_asked(request, named=False)
+    from bench.show.frames import verdict_frame
+    from bench.submissions.challenge.challenge import challenge as judge
+
+    found = judge(Path(path), Path(submissions), request, who, again=check)
+    return verdict_frame(found.verdicts)
 
 
 def compare(

@@ -50,7 +50,7 @@ def settle(
     open_ = torch.ones_like(labels, dtype=torch.bool)
     for growth in GROWTH:
         grown = adversarial if growth == 0 else (images + (1 + growth) * delta).clamp(0, 1)
-        margin = _relative_margin(model(grown), labels, by)
+        margin = relative_margin(model(grown), labels, by)
         better = open_ & (margin > best)
         settled[better] = grown[better]
         best = torch.where(better, margin, best)
@@ -60,7 +60,7 @@ def settle(
     return settled
 
 
-def _relative_margin(logits: Tensor, labels: Tensor, by: By) -> Tensor:
+def relative_margin(logits: Tensor, labels: Tensor, by: By) -> Tensor:
     """Return the logit margin over the scale of the logits, (B,) float64."""
     if by == "spread":
         scale = logits.amax(1).double() - logits.amin(1).double()

@@ -10,6 +10,7 @@ from bench.board.table import Row
 from bench.board.text import NORMS
 from bench.entries.registry import registry_dir
 from bench.entries.rules import Rules
+from bench.errors import printable
 from bench.stats.intervals import FEW, is_few
 from bench.submissions.verify.records import records_of, standing
 from bench.submissions.verify.signatures import SIGNERS, signer
@@ -34,6 +35,11 @@ MEANINGS = {
         "under so many attacks and samples logits or perturbations were not finite, or the attack "
         "could not take its steps; these are in no mean and count as not fooled."
     ),
+    "challenged": (
+        "so many samples of this norm have a smaller perturbation than the attack found, sent by "
+        "the named and judged by forward passes; it lowers the best known distance, never the "
+        "attack's own norm or RFC."
+    ),
     "few": f"fewer than {FEW} kept samples: intervals are too narrow, and of one there is none.",
     "seed left out": "a result of another training seed does not count, for the reason given.",
     "uncommitted": "measured with a working copy that differed from its commit.",
@@ -44,7 +50,13 @@ MEANINGS = {
 def flags(row: Row, rules: Rules) -> list[str]:
     """Return the flags of one model, each with its number, in the order of MEANINGS."""
     model = row.model
-    return [*_masked(model, rules), *_weak(model, rules), *_broken(model, rules), *_made(row)]
+    return [
+        *_masked(model, rules),
+        *_weak(model, rules),
+        *_broken(model, rules),
+        *_challenged(model, rules),
+        *_made(row),
+    ]
 
 
 def _masked(model: ModelSummary, rules: Rules) -> Iterator[str]:
@@ -71,6 +83,17 @@ def _broken(model: ModelSummary, rules: Rules) -> Iterator[str]:
     kept = model.attacks[rules.primary].kept
     if is_few(kept):
         yield f"few: {kept} kept"
+
+
+def _challenged(model: ModelSummary, rules: Rules) -> Iterator[str]:
+    for name, found in model.attacks.items():
+        if (best := found.challenged) is not None:
+            who = ", ".join(printable(one)[:40] for one in best.who[:3])
+            more = f" and {len(best.who) - 3} more" if len(best.who) > 3 else ""
+            yield (
+                f"challenged {NORMS[rules.attacks[name].norm]}: {best.n} by {who}{more}, up to "
+                f"{best.largest:.1%} shorter"
+            )
 
 
 def _made(row: Row) -> Iterator[str]:

@@ -19,6 +19,22 @@ ALONE = tuple(m.name for m in METRICS if m.shown == "mean")
 
 
 @dataclass(frozen=True)
+class Challenged:
+    """Samples of an attack that others have found smaller perturbations of.
+
+    Attributes:
+        n: their number.
+        largest: the largest share by which a distance is shorter than the attack's own; 1 where
+            the attack had found none.
+        who: who found them, by number of samples.
+    """
+
+    n: int
+    largest: float
+    who: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class AttackSummary:
     """One attack on one model.
 
@@ -36,7 +52,9 @@ class AttackSummary:
             taken: in no mean, and not fooled.
         stronger_pgd: share of the clean-correct that PGD in this norm fools within its budget
             while this minimal attack's norm exceeds it; NaN if there is no such pair.
-        optimality: a minimal attack against its witnesses; None without any.
+        optimality: a minimal attack against the best known distances of the samples that its
+            witnesses ran on; None without any.
+        challenged: what others have found (`bench challenge`); None: nothing.
     """
 
     samples: int
@@ -50,6 +68,7 @@ class AttackSummary:
     broken: int
     stronger_pgd: float = float("nan")
     optimality: Optimality | None = None
+    challenged: Challenged | None = None
 
     @property
     def rfc(self) -> Interval:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from bench.board import gates
-from bench.board.numbers import WITH_INTERVAL, AttackSummary, ModelSummary, is_control
+from bench.board.numbers import (
+    WITH_INTERVAL,
+    AttackSummary,
+    Challenged,
+    ModelSummary,
+    is_control,
+)
 from bench.entries.rules import Rules
 from bench.grid import white_noise
 from bench.results.read import Submission
@@ -106,6 +113,7 @@ def _attack(
         broken=int((rows.broken[a] & correct).sum()),
         stronger_pgd=_stronger_pgd(rows, rules, name, dims),
         optimality=_optimality(rows, rules, name),
+        challenged=_challenged(rows, rules, name),
     )
 
 
@@ -125,15 +133,37 @@ def _stronger_pgd(rows: Samples, rules: Rules, attack: str, dims: int) -> float:
 
 
 def _optimality(rows: Samples, rules: Rules, attack: str) -> Optimality | None:
-    """Hold a minimal attack against the shortest that it and its witnesses found."""
+    """Hold a minimal attack against the shortest that it, its witnesses and others found.
+
+    On the samples of the witnesses only: challenges come where something was found, and samples
+    chosen for that would bias every share and mean.
+    """
     a, chosen = list(rules.attacks).index(attack), gates.rivals(rules, attack)
     if not rules.attacks[attack].minimal or not chosen:
         return None
     best = np.fmin.reduce([rows.witnesses[name] for name in chosen])
+    if attack in rows.challenged:
+        best = np.where(np.isnan(best), np.nan, np.fmin(best, rows.challenged[attack].distance))
     used = rows.clean_correct[a] & rows.present[a] & ~np.isnan(best)
     if not used.any():
         return None
     return optimality(rows.distance[a], best, used, rules.protocol.seed)
+
+
+def _challenged(rows: Samples, rules: Rules, attack: str) -> Challenged | None:
+    """Return what others have found that is shorter than the attack's own."""
+    if attack not in rows.challenged:
+        return None
+    own, best = rows.distance[list(rules.attacks).index(attack)], rows.challenged[attack]
+    shorter = best.distance < own
+    if not shorter.any():
+        return None
+    with np.errstate(invalid="ignore"):
+        share = 1 - best.distance[shorter] / own[shorter]
+    counts = Counter(str(name) for name in best.who[shorter])
+    return Challenged(
+        int(shorter.sum()), float(share.max()), tuple(n for n, _ in counts.most_common())
+    )
 
 
 def _model(

@@ -11,6 +11,7 @@ import typer
 from typer.exceptions import TyperException
 
 from bench import __version__
+from bench.cli.challenge import challenge
 from bench.cli.check import check
 from bench.cli.compare import compare
 from bench.cli.eval import evaluate
@@ -37,6 +38,7 @@ app.command("train")(train)
 app.command("submit")(submit)
 app.command("check")(check)
 app.command("verify")(verify)
+app.command("challenge")(challenge)
 app.command("show")(show)
 app.command("leaderboard")(leaderboard)
 app.command("compare")(compare)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,13 @@ import pyarrow.parquet as pq
 from bench.entries.rules import Rules, rules_for
 from bench.errors import BenchError
 from bench.metrics import readable
+from bench.results.challenges import best_known
 from bench.results.metadata import Metadata, from_bytes
 from bench.results.samples import COLUMNS, SHOWN, Samples, arrange
 from bench.results.schema import METADATA_KEY
 from bench.results.transform import transform_text
 
-SIDE_KINDS = ("extras", "clean", "perturbations")
+SIDE_KINDS = ("extras", "clean", "perturbations", "challenge")
 """Kinds of side files `<model>.<kind>.parquet`."""
 
 ERRORS = (pa.ArrowException, OSError, ValueError, TypeError, KeyError, RecursionError)
@@ -163,4 +164,6 @@ def _read(file: pq.ParquetFile, submission: Submission) -> Samples:
     missing = sorted(set(wanted) - set(table.column_names))
     if missing:
         raise ValueError(f"no column {missing[0]}")
-    return arrange(table, submission.rules)
+    rules, weights = submission.rules, submission.metadata.weights_sha256
+    rows = arrange(table, rules)
+    return replace(rows, challenged=best_known(submission.path, weights, rules.ids))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from bench.entries import ids as sample_ids
 from bench.entries.rules import Rules
 from bench.metrics import METRICS
+from bench.results.challenges import Best
 from bench.results.schema import BROKEN
 from bench.stats.bootstrap import Bools, Floats
 
@@ -36,6 +37,7 @@ class Samples:
         quantities: name -> (A, n), those of SHOWN; NaN where the file does not have it.
         witnesses: name -> (n,) distance that a witness found, in its own norm; infinite where it
             fooled nothing or broke down, NaN where it has no row.
+        challenged: attack -> shortest distances that others have sent (`bench challenge`).
     """
 
     present: Bools
@@ -47,6 +49,7 @@ class Samples:
     norm: Floats
     quantities: Mapping[str, Floats]
     witnesses: Mapping[str, Floats]
+    challenged: Mapping[str, Best] = field(default_factory=dict)
 
     @property
     def kept(self) -> Bools:

@@ -19,6 +19,8 @@ from bench.stats.intervals import Interval
 if TYPE_CHECKING:
     import pandas as pd
 
+    from bench.submissions.challenge.judge import Verdict
+
 
 def results(found: object, folders: Sequence[Path]) -> list[Result]:
     """Return the results in what a call was given: a frame, a name, or a file.
@@ -83,6 +85,15 @@ def difference_frame(found: Sequence[Difference], first: str, second: str) -> pd
     table = pd.DataFrame(rows, columns=["attack", "quantity", "n", "first", "second", *ends])
     table.attrs.update(first=first, second=second)
     return table
+
+
+def verdict_frame(found: Sequence[Verdict]) -> pd.DataFrame:
+    """Return what came of a challenge, a row for each perturbation."""
+    import pandas as pd
+
+    names = ("attack", "sample_id", "accepted", "norm", "best_known", "reason")
+    rows = [(v.attack, v.sample_id, not v.reason, v.norm, v.best, v.reason) for v in found]
+    return pd.DataFrame(rows, columns=list(names))
 
 
 def joined_frame(parts: Sequence[Joined]) -> pd.DataFrame:

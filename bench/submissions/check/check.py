@@ -10,6 +10,7 @@ from bench.errors import BenchError
 from bench.results import schema
 from bench.results.metadata import Metadata
 from bench.results.untrusted import Schema
+from bench.submissions.check.check_challenge import check_challenge
 from bench.submissions.check.check_extras import check_extras
 from bench.submissions.check.check_metadata import check_metadata
 from bench.submissions.check.check_numbers import check_numbers
@@ -56,7 +57,8 @@ def judge_submission(places: Sequence[Place]) -> tuple[list[Problem], Sketch | N
     elif result is not None:
         findings = Findings(str(result.path))
         rows, told = _result(result, findings)
-        total = sum(p.path.stat().st_size for p in places if p.kind.endswith(".parquet"))
+        measured = (".parquet", ".extras.parquet")
+        total = sum(p.path.stat().st_size for p in places if p.kind in measured)
         limit = max_bytes(result.name, schema.VERSION if rows is None else rows.version)
         if total > limit:
             text = f"expected at most {limit:,} bytes with its side file, found {total:,}"
@@ -65,6 +67,10 @@ def judge_submission(places: Sequence[Place]) -> tuple[list[Problem], Sketch | N
     if (side := by_kind.get(".extras.parquet")) is not None:
         findings = Findings(str(side.path))
         check_extras(side, rows, findings)
+        problems += findings.problems
+    if (sent := by_kind.get(".challenge.parquet")) is not None:
+        findings = Findings(str(sent.path))
+        check_challenge(sent, rows, findings)
         problems += findings.problems
     if (record := by_kind.get(".verify.json")) is not None:
         findings = Findings(str(record.path))

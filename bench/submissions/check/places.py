@@ -21,8 +21,8 @@ FULL_BYTES = 600 * 1024
 LEAN_BYTES = 160 * 1024
 """The same of a further training seed or an untrained twin."""
 MAX_RECORD = 200_000
-KINDS = (".extras.parquet", ".verify.json", ".parquet")
-RESERVED = (".extras", ".clean", ".perturbations", ".verify")
+KINDS = (".extras.parquet", ".challenge.parquet", ".verify.json", ".parquet")
+RESERVED = (".extras", ".clean", ".perturbations", ".challenge", ".verify")
 
 _LAYOUT = "submissions/<protocol>/<dataset>/<model>.parquet"
 
