@@ -6,7 +6,7 @@ import hashlib
 import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from bench.errors import BenchError, unknown_name
 from bench.figures.ink import LIGHT, Ink
@@ -17,9 +17,6 @@ from bench.show import parts, text
 from bench.show.nets import by_family, nets
 from bench.show.numbers import numbers
 from bench.show.result import Result
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 KINDS = (".png", ".svg", ".html")
 DPI = 150
@@ -42,8 +39,8 @@ class Picture:
         return f"<picture of {name} under {self.attack}: save('{name}.png'), .svg or .html>"
 
     @property
-    def figure(self) -> Figure:
-        """The sheet as matplotlib's figure, drawn anew."""
+    def figure(self) -> Any:
+        """The sheet as matplotlib's Figure, drawn anew, to be changed."""
         with styled():
             return self.sheet().draw()
 
