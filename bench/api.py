@@ -306,11 +306,12 @@ def compare(
         BenchError: one of them is not there, or they are not comparable.
     """
     from bench.board.compare import compare as differences
-    from bench.board.compare import open_pair, resolve
+    from bench.board.compare import open_pair
     from bench.show.frames import difference_frame
+    from bench.show.source import locate
 
     places = [Path(folder) for folder in folders]
-    a, b = open_pair(resolve(str(first), places), resolve(str(second), places))
+    a, b = open_pair(locate(str(first), places), locate(str(second), places))
     return difference_frame(differences(a, b), a.name, b.name)
 
 

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from bench.errors import BenchError
+
 
 def join(
     tables: Annotated[
@@ -36,12 +38,16 @@ def join(
     submissions: Annotated[
         Path, typer.Option(help="Folder of <protocol>/<dataset>/<model>.parquet.")
     ] = Path("submissions"),
-    csv: Annotated[Path, typer.Option("--csv", help="Where the joined CSV goes.")] = Path(
-        "results/join.csv"
-    ),
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Markdown file; default: stdout.")
+        list[Path] | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="A file .csv for the joined table (default: results/join.csv), or .md for the "
+            "report (default: printed). Repeatable.",
+        ),
     ] = None,
+    csv: Annotated[Path | None, typer.Option("--csv", hidden=True)] = None,
 ) -> None:
     """Join public numbers to the board's by model name; rank correlations with intervals.
 
@@ -57,6 +63,12 @@ def join(
     from bench.board.join.report import csv_text, markdown_text
     from bench.files import write_bytes
 
+    reports = [path for path in output or [] if path.suffix == ".md"]
+    tables_out = [path for path in output or [] if path.suffix == ".csv"]
+    other = next((path for path in output or [] if path.suffix not in (".md", ".csv")), None)
+    if other is not None:
+        raise BenchError(f"expected a file .csv or .md for --output, got {other}")
+    tables_out = tables_out or [csv or Path("results/join.csv")]
     parts = join_files(
         tables,
         metric=metric,
@@ -68,11 +80,12 @@ def join(
         carry=carry,
         submissions=submissions,
     )
-    write_bytes(csv, csv_text(parts).encode())
     text = markdown_text(parts)
-    if output is None:
+    if not reports:
         sys.stdout.write(text)
-    else:
-        write_bytes(output, text.encode())
-        sys.stdout.write(f"written: {output}\n")
-    sys.stdout.write(f"joined CSV: {csv}\n")
+    for path in reports:
+        write_bytes(path, text.encode())
+    for path in tables_out:
+        write_bytes(path, csv_text(parts).encode())
+    for path in (*reports, *tables_out):
+        sys.stdout.write(f"Written: {path}\n")

@@ -163,9 +163,10 @@ def _attacks() -> list[Row]:
 def _metrics() -> list[Row]:
     from bench.metrics import METRICS
 
-    return [
+    measured = [
         {
             "metric": m.name,
+            "of": "sample",
             "unit": m.unit,
             "range": m.range,
             "direction": m.direction,
@@ -176,6 +177,57 @@ def _metrics() -> list[Row]:
         }
         for m in METRICS
     ]
+    return [*measured, *(_column(*said) for said in COLUMNS), *(_figure(*said) for said in BOARD)]
+
+
+def _column(name: str, unit: str, span: str, meaning: str) -> Row:
+    """A column of the result file that is no metric."""
+    return _said(name, "sample", unit, span, "none", meaning)
+
+
+def _figure(name: str, unit: str, span: str, direction: str, meaning: str) -> Row:
+    """A number of the board, over the samples of a model."""
+    return _said(name, "board", unit, span, direction, meaning)
+
+
+def _said(name: str, of: str, unit: str, span: str, direction: str, meaning: str) -> Row:
+    return {
+        "metric": name,
+        "of": of,
+        "unit": unit,
+        "range": span,
+        "direction": direction,
+        "missing": None,
+        "since": None,
+        "definition": None,
+        "meaning": meaning,
+    }
+
+
+COLUMNS = (
+    ("label", "class", "0 ..", "true class"),
+    ("clean_pred", "class", "0 ..", "class of the clean image"),
+    ("adv_pred", "class", "0 ..", "class of the perturbed image, predicted anew after the attack"),
+    ("clean_correct", "flag", "", "clean_pred is the label"),
+    ("success", "flag", "", "clean_correct, and adv_pred is not the label"),
+    ("status", "word", "", "ok, clean_wrong, not_fooled, init_failed, zero, nonfinite or stalled"),
+    ("zero_grad", "flag", "", "the loss gradient at the clean image is exactly zero"),
+    ("seconds", "s", "[0, inf)", "attack time charged to the sample"),
+)
+"""Columns of the result file besides metrics and names."""
+HIGHER = "larger: higher frequency"
+BOARD = (
+    ("hfx", "share", "0: like the images, 1: white", HIGHER,
+     "high-frequency excess: (RFC - image RFC) / (white RFC - image RFC), of means"),
+    ("median_norm", "[0,1] pixels", "[0, inf]", "larger: harder to fool",
+     "median over the clean-correct, an unfooled sample being infinite"),
+    ("optimality", "share", "(-inf, 1]", "none",
+     "1: a minimal attack found every best known distance"),
+    ("mean_excess", "share", "[0, inf]", "none", "mean of distance / best known distance - 1"),
+    ("above_best_rate", "share", "[0, 1]", "none",
+     "samples more than 1 % above the best known distance"),
+)  # fmt: skip
+"""Numbers of the board that are no column of a result."""
 
 
 KINDS: dict[str, Callable[[], list[Row]]] = {

@@ -111,6 +111,11 @@ def first_problem(error: ValidationError, path: Path | str) -> str:
     key = short(".".join(str(part) for part in first["loc"]) or "the file", quoted=False)
     found = "" if first["type"] == "missing" else f", found {short(first['input'])}"
     message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "missing":  # all that are missing, so that one look is enough
+        absent = [p for p in problems if p["type"] == "missing"]
+        key = ", ".join(short(".".join(map(str, p["loc"])), quoted=False) for p in absent[:12])
+        problems = problems[len(absent) - 1 :]
+        message = message if len(absent) == 1 else "fields required"
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     return f"{path}: {key}: {message[0].lower() + message[1:]}{found}{more}"
 
