@@ -132,6 +132,10 @@ def open_submission(path: Path) -> Submission:
     try:
         with open_file(path) as file:
             return _submission(file, path)
+    except KeyError:
+        raise BenchError(
+            f"expected a result file of this project at {path}, found another Parquet file"
+        ) from None
     except ERRORS as error:
         text = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise BenchError(f"{path}: unreadable ({text})") from None

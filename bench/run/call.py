@@ -93,9 +93,9 @@ def _names(model: object, name: object, request: Request) -> list[str]:
             f"expected name= only with a model in memory, got name={name!r} and model={model!r}"
         )
     several = list(model) if isinstance(model, list | tuple) else [model]
-    wrong = next((one for one in several if not isinstance(one, str | Path)), None)
-    if wrong is not None or not several:
-        raise BenchError(_no_model(model if wrong is None else wrong))
+    wrong = [one for one in several if not isinstance(one, str | Path)]
+    if wrong or not several:
+        raise BenchError(_no_model(wrong[0] if wrong else model))
     return entry_names([str(one) for one in several], request.data.dataset)
 
 
