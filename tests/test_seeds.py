@@ -82,8 +82,11 @@ def test_a_seed_that_is_not_carried_says_what_trains_it(home: Path) -> None:
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        (("seed = 1",), "seeds.0.sha256: field required"),
-        (('sha256 = "x"',), "seeds.0.seed: field required"),
+        (("seed = 1",), "seeds.0.sha256, seeds.0.test_accuracy, seeds.0.epochs: fields required"),
+        (
+            ('sha256 = "x"',),
+            "seeds.0.seed, seeds.0.test_accuracy, seeds.0.epochs: fields required (and 1 ",
+        ),
         ((), "needs the key file, or the command that trains it"),
         (('file = "a"', "[[seeds]]", 'file = "b"'), "a training seed may stand there once"),
     ],

@@ -271,7 +271,7 @@ def test_the_command_prints_and_plots(
     compare_command(FIRST.name, SECOND.name, results=results, plot=plot)
     text = capsys.readouterr().out
     assert "bb-l2" in text
-    assert f"plot: {plot}" in text
+    assert f"Written: {plot}" in text
     assert plot.read_bytes().startswith(b"<?xml")
     with pytest.raises(BenchError, match="did you mean"):
         compare_command("fashionmnist-full-con", SECOND.name, results=results)
