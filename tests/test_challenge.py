@@ -293,6 +293,8 @@ def test_a_challenge_lowers_the_best_known_distance_and_nothing_else(tmp_path: P
               "weights_sha256": known["weights_sha256"]}  # fmt: skip
     file = challenge_of(folder / f"{name}.parquet")
     before = shown().model.attacks["min-l2"]
+    file.write_bytes(b"PAR1 broken PAR1")  # costs the row nothing
+    assert shown().model.attacks["min-l2"] == before
     write_kept(file, [row(outside, "B")], stated)
     model = shown()
     after = model.model.attacks["min-l2"]
