@@ -1,0 +1,187 @@
+"""Files of studies: `<folder>/<study>/<block>.parquet`, one a finished block of cells.
+
+One row per (cell, attack, epoch, sample_id). The label of a row is the class that the net itself
+gives the clean image, so that every image is attacked, also where a net is untrained or wrong;
+`clean_correct` says where that is the true class.
+
+The metadata key `bench` holds JSON:
+
+    schema_version, study, study_hash (the study's text when it was run), block, block_identity
+    cells: name -> {
+        cell: the cell (`bench.entries.study.Cell`), identity: its hash
+        n_params, affine (true: exact minima of the collapsed map)
+        diverged (null, or {epoch, text}: training ended there, later checkpoints have no rows)
+        curve: one an epoch of training, {epoch, learning_rate, train_loss, train_accuracy,
+            test_accuracy}; the running means of the epoch, each batch before its step; percent
+        points: one a checkpoint, {epoch, loss, accuracy, test_loss, test_accuracy, sha256};
+            of the net as it was then, on the first `loss_samples` clean training images and on the
+            whole test split; sha256: of the weights
+        loss_samples, train: {fingerprint, count}, test: {fingerprint, count}
+        measured: {fingerprint, count} of the images that were attacked, with their true labels
+        attacks: name -> its hash
+        seconds: {train, measure} }
+    device, threads, versions, git, started, ended
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from bench.errors import BenchError
+from bench.results.schema import METADATA_KEY
+
+VERSION = 1
+"""Version of these files' layout, in their metadata."""
+
+_WORD = pa.dictionary(pa.int16(), pa.string())
+
+ROWS = pa.schema(
+    [
+        pa.field("cell", _WORD),
+        pa.field("attack", _WORD),
+        pa.field("epoch", pa.int16()),
+        pa.field("sample_id", pa.int32()),
+        pa.field("clean_correct", pa.bool_()),
+        pa.field("status", _WORD),
+        pa.field("l2", pa.float32()),
+        pa.field("rfc", pa.float32()),
+        pa.field("hfe", pa.float32()),
+        pa.field("f50", pa.float32()),
+        pa.field("dc_share", pa.float32()),
+        pa.field("grad_rfc", pa.float32()),
+        pa.field("margin", pa.float32()),
+        pa.field("windowed_rfc", pa.float32()),
+        pa.field("free_l2", pa.float32()),
+        pa.field("free_rfc", pa.float32()),
+    ]
+)
+"""l2: norm of the perturbation, [0, 1] pixel units. rfc to grad_rfc: as in a result file.
+margin: the net's logit of its own class minus its largest other logit, on the clean image.
+windowed_rfc: RFC of the perturbation times a Hann window. free_*: of the exact minimum without
+the box [0, 1]; only of affine nets. Null where a quantity does not exist."""
+
+NUMBERS = tuple(field.name for field in ROWS if field.type == pa.float32())
+BITS = 14
+"""Significant bits of the numbers that are kept: rounded by at most 2^-14 of themselves."""
+MOST_BYTES = 400 * 1024
+"""Of one file."""
+
+
+@dataclass(frozen=True)
+class StudyBlock:
+    """One finished block.
+
+    Attributes:
+        rows: the columns of :data:`ROWS`.
+        metadata: see the module's docstring.
+    """
+
+    rows: pa.Table
+    metadata: Mapping[str, Any]
+
+    def column(self, name: str) -> npt.NDArray[Any]:
+        """Return a column, (N,): words as str objects, numbers as float64 with NaN for null."""
+        values = self.rows[name]
+        if pa.types.is_dictionary(values.type):
+            return np.asarray(values.cast(pa.string()).to_pylist(), dtype=object)
+        if name in NUMBERS:
+            return np.asarray(values.to_numpy(), dtype=np.float64)
+        return np.asarray(values.to_numpy())
+
+    def kept(self) -> npt.NDArray[np.bool_]:
+        """Return which rows enter means, (N,): attacked with success and classified correctly.
+
+        Of untrained nets, and of those trained on shuffled labels, all that were attacked with
+        success: what the true class is says nothing there.
+        """
+        free = {
+            name
+            for name, facts in self.metadata["cells"].items()
+            if facts["cell"]["factors"]["data"] == "shuffled-labels"
+        }
+        cells, epochs = self.column("cell"), self.column("epoch")
+        anyway = (epochs == 0) | np.isin(cells.astype(str), sorted(free))
+        kept = np.asarray(self.column("status") == "ok", dtype=bool)
+        kept &= self.column("clean_correct").astype(bool) | anyway
+        return kept
+
+
+def rounded(values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    """Return numbers as float32 with :data:`BITS` significant bits, ties away from zero."""
+    bits = np.ascontiguousarray(values, dtype=np.float32).view(np.uint32)
+    drop = 24 - BITS
+    half = np.uint32(1 << (drop - 1))
+    finite = np.isfinite(bits.view(np.float32))
+    cut = ((bits + half) >> np.uint32(drop)) << np.uint32(drop)
+    return np.where(finite, cut, bits).astype(np.uint32).view(np.float32)
+
+
+def table(columns: Mapping[str, npt.NDArray[Any]]) -> pa.Table:
+    """Return columns as an Arrow table: numbers rounded, NaN as null, absent numbers all null."""
+    count = len(columns["sample_id"])
+    arrays = []
+    for field in ROWS:
+        if field.name in NUMBERS:
+            values = rounded(columns.get(field.name, np.full(count, np.nan)))
+            arrays.append(pa.array(values, pa.float32(), from_pandas=True))
+        elif field.type == _WORD:
+            arrays.append(
+                pa.array([str(v) for v in columns[field.name]]).dictionary_encode().cast(_WORD)
+            )
+        else:
+            arrays.append(pa.array(columns[field.name], field.type))
+    return pa.Table.from_arrays(arrays, schema=ROWS)
+
+
+def write(stream: BinaryIO, block: StudyBlock) -> None:
+    """Write a block's file into a stream; the same block gives the same bytes."""
+    raw = json.dumps({"schema_version": VERSION, **block.metadata}, sort_keys=True)
+    rows = block.rows.replace_schema_metadata({METADATA_KEY: raw.encode()})
+    pq.write_table(
+        rows,
+        stream,
+        compression="zstd",
+        compression_level=19,
+        use_dictionary=["cell", "attack", "epoch", "status", "f50", "free_rfc", "clean_correct"],
+        column_encoding={
+            name: "BYTE_STREAM_SPLIT" for name in NUMBERS if name not in ("f50", "free_rfc")
+        },
+        write_statistics=False,
+    )
+
+
+def read(path: Path) -> StudyBlock:
+    """Return a block.
+
+    Raises:
+        BenchError: there is no such file, or it is no block of a study.
+    """
+    try:
+        rows = pq.read_table(io.BytesIO(path.read_bytes()))
+        metadata = json.loads((rows.schema.metadata or {})[METADATA_KEY])
+        if not rows.schema.equals(ROWS) or metadata["schema_version"] != VERSION:
+            raise ValueError("other columns or another version")
+        if set(rows["cell"].cast(pa.string()).unique().to_pylist()) - set(metadata["cells"]):
+            raise ValueError("rows of cells that its metadata do not know")
+    except (OSError, KeyError, TypeError, ValueError, pa.ArrowException) as error:
+        raise BenchError(
+            f"expected a block of a study, found {type(error).__name__} "
+            f"({str(error).splitlines()[0] if str(error) else 'unreadable'}), in {path}; "
+            "remove it and run `bench study run` again"
+        ) from None
+    return StudyBlock(rows.replace_schema_metadata(None), metadata)
+
+
+def block_file(folder: Path, study: str, block: str) -> Path:
+    """Return where a block lies below a folder of studies."""
+    return folder / study / f"{block}.parquet"
