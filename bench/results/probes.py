@@ -10,10 +10,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from bench.entries.probes import HEAD
 from bench.errors import BenchError
 from bench.results.address import Address
 from bench.results.filesystem import FileSystem
 from bench.results.schema import METADATA_KEY
+from bench.results.store import Form
 
 VERSION = 1
 """Version of these files' layout, in their metadata."""
@@ -39,6 +41,51 @@ TRANSFER = pa.schema(
 """signal "sinusoid", grid "radius": one row a sinusoid, `number` its nominal radius (see
 `bench.probes.sinusoids.Point`). signal "noise", grid "ring" or "bin64": one row a ring (see
 `bench.probes.noise.Ring`). Null where a quantity does not exist."""
+
+_NAME = pa.dictionary(pa.int32(), pa.string())
+SAME = ("probe", "model", "dataset", "attack")
+"""Columns with one value in a block. attack: the part of the probe, such as a band."""
+KINDS: dict[str, pa.DataType] = {
+    "float": pa.float64(),
+    "floats": pa.list_(pa.float32()),
+    "flag": pa.bool_(),
+    "flags": pa.list_(pa.bool_()),
+    "whole": pa.int32(),
+    "text": pa.string(),
+}
+
+
+def probe_form(columns: Mapping[str, str]) -> Form:
+    """Return the form of a probe's file: one row per (attack, sample_id).
+
+    Args:
+        columns: its own, name -> kind (`bench.entries.probes.Kind`).
+    """
+    fields = [pa.field(name, _NAME) for name in SAME]
+    fields += [pa.field("sample_id", pa.int64())]
+    fields += [pa.field(name, KINDS[kind]) for name, kind in {**HEAD, **columns}.items()]
+    return Form(pa.schema([*fields, pa.field("seconds", pa.float32())]))
+
+
+def probe_table(
+    columns: Mapping[str, Sequence[Any]], same: Mapping[str, str], schema: pa.Schema
+) -> pa.Table:
+    """Return the rows of one block of a probe.
+
+    Args:
+        columns: name -> values of each sample.
+        same: name -> the value of all samples, for SAME.
+        schema: of the probe's form.
+    """
+    count = len(columns["sample_id"])
+    arrays = []
+    for field in schema:
+        if field.name in same:
+            indices = pa.array([0] * count, type=pa.int32())
+            arrays.append(pa.DictionaryArray.from_arrays(indices, pa.array([same[field.name]])))
+        else:
+            arrays.append(pa.array(list(columns[field.name]), type=field.type))
+    return pa.Table.from_arrays(arrays, schema=schema)
 
 
 def probe_address(dataset: str, model: str, probe: str) -> Address:
