@@ -7,7 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from bench.entries.probes import HEAD
@@ -124,3 +127,30 @@ def read(path: Path) -> tuple[pa.Table, dict[str, Any]]:
             "probe` again"
         ) from None
     return rows, metadata
+
+
+Arrays = dict[str, npt.NDArray[Any]]
+"""Column -> values of each sample: numbers as float64 with NaN for null, flags as float64 0 and 1,
+text as objects; lists of numbers (N, L), NaN throughout for null."""
+
+
+def arrays(rows: pa.Table) -> dict[str, Arrays]:
+    """Return part -> its columns, samples in increasing order, of a probe's table."""
+    names = rows["attack"].cast(pa.string())
+    found = {}
+    for part in dict.fromkeys(names.to_pylist()):
+        some = rows.filter(pc.equal(names, part)).sort_by("sample_id")
+        found[str(part)] = {name: _array(some[name]) for name in some.column_names}
+    return found
+
+
+def _array(column: pa.ChunkedArray) -> npt.NDArray[Any]:
+    values = column.to_pylist()
+    if pa.types.is_list(column.type):
+        length = max((len(v) for v in values if v is not None), default=0)
+        empty = [np.nan] * length
+        shaped = [empty if v is None else v for v in values]
+        return np.array(shaped, dtype=np.float64).reshape(len(values), length)
+    if pa.types.is_string(column.type) or pa.types.is_dictionary(column.type):
+        return np.array(values, dtype=object)
+    return np.array([np.nan if v is None else v for v in values], dtype=np.float64)

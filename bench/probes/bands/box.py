@@ -27,6 +27,8 @@ FAR = 16.0
 """Times the distance without bounds from which a plane counts as out of reach."""
 STEPS = 600
 """Largest number of dual steps."""
+LOOK = 20
+"""Steps between two looks at what is solved."""
 EXACT = 5e-4
 """What may be missing of a cut, and lie outside the band, relative."""
 
@@ -57,46 +59,79 @@ class BandBox(Room):
         """As of `Room`."""
         return self._solve(cuts, x0)[0]
 
-    def _outside(self, flat: Tensor) -> Tensor:
+    def outside(self, flat: Tensor) -> Tensor:
+        """Return the part of fields (P, D) that is outside the band."""
         images = flat.view(len(flat), self.channels, *self.mask.shape)
         return flat - passed(images, self.mask).flatten(1)
 
     def _solve(self, cuts: Cuts, x0: Tensor) -> tuple[Tensor, Tensor]:
         """Return delta (P, D), within [0, 1], and whether it was found (P,); sets multipliers."""
-        low, high = self.low - x0, self.high - x0
-        normals, offsets, used = cuts.normals, cuts.offsets, cuts.used
-        gram = torch.bmm(normals, normals.transpose(1, 2)).abs() * used[:, None] * used[:, :, None]
-        rate = 1 / gram.sum(2).amax(1).clamp_min(1.0)
+        climb = _Climb(self, cuts, x0)
+        for number in range(STEPS // LOOK):
+            climb.steps(LOOK)
+            climb.look(last=number == STEPS // LOOK - 1)
+            if len(climb.rows) == 0:
+                break
+        cuts.multipliers = climb.multipliers
+        return climb.result, climb.found
+
+
+class _Climb:
+    """The dual steps of pairs that are still open."""
+
+    def __init__(self, room: BandBox, cuts: Cuts, x0: Tensor) -> None:
+        self.room = room
+        self.result, self.multipliers = torch.zeros_like(x0), cuts.multipliers.clone()
+        self.found = torch.zeros(len(x0), dtype=torch.bool, device=x0.device)
+        self.rows = torch.arange(len(x0), device=x0.device)
+        used = cuts.used.to(x0.dtype)
+        gram = torch.bmm(cuts.normals, cuts.normals.transpose(1, 2)).abs()
+        rate = 1 / (gram * used[:, None] * used[:, :, None]).sum(2).amax(1).clamp_min(1.0)
         m, nu = cuts.multipliers.clone(), torch.zeros_like(x0)
-        mm, nn, age = m, nu, torch.ones_like(rate)
-        limit = (FAR * offsets.clamp_min(0).amax(1)).square() / 2
-        done = torch.zeros_like(rate, dtype=torch.bool)
-        found, result = done.clone(), torch.zeros_like(x0)
-        for number in range(STEPS):
-            pushed = torch.bmm(mm[:, None], normals)[:, 0] + nn
-            delta = torch.clamp(pushed, low, high)
-            missing = (offsets - torch.bmm(normals, delta[:, :, None])[:, :, 0]) * used
-            outside = self._outside(delta)
-            if number % 10 == 0:
-                size = torch.linalg.vector_norm(delta, dim=1)
-                off = torch.linalg.vector_norm(outside, dim=1) <= EXACT * size
-                short = missing.amax(1) <= EXACT * offsets.abs().amax(1)
-                slack = (mm * missing).abs().sum(1) <= EXACT * size.square()
-                value = size.square() / 2 + (mm * missing).sum(1) - (nn * outside).sum(1)
-                good = ~done & off & short & slack
-                result = torch.where(good[:, None], delta, result)
-                cuts.multipliers = torch.where(good[:, None], mm, cuts.multipliers)
-                found |= good
-                done |= good | (value > limit)
-                if bool(done.all()):
-                    break
-            next_m = (mm + rate[:, None] * missing).clamp_min(0) * used
-            next_nu = nn - rate[:, None] * outside
-            turned = ((missing * (next_m - m)).sum(1) - (outside * (next_nu - nu)).sum(1)) < 0
-            age = torch.where(turned, 1.0, age)
+        self.state = {
+            "low": room.low - x0, "high": room.high - x0, "normals": cuts.normals,
+            "offsets": cuts.offsets, "used": used, "rate": rate[:, None],
+            "m": m, "nu": nu, "ahead_m": m, "ahead_nu": nu, "age": torch.ones_like(rate)[:, None],
+        }  # fmt: skip
+
+    def primal(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Return delta (p, D), what is missing of the cuts (p, M), delta outside the band."""
+        s = self.state
+        pushed = torch.bmm(s["ahead_m"][:, None], s["normals"])[:, 0] + s["ahead_nu"]
+        delta = torch.clamp(pushed, s["low"], s["high"])
+        gained = torch.bmm(s["normals"], delta[:, :, None])[:, :, 0]
+        return delta, (s["offsets"] - gained) * s["used"], self.room.outside(delta)
+
+    def steps(self, count: int) -> None:
+        """Take some accelerated steps; momentum is dropped where it leads downwards."""
+        s = self.state
+        for _ in range(count):
+            _, missing, outside = self.primal()
+            m = (s["ahead_m"] + s["rate"] * missing).clamp_min(0) * s["used"]
+            nu = s["ahead_nu"] - s["rate"] * outside
+            up = (missing * (m - s["m"])).sum(1) - (outside * (nu - s["nu"])).sum(1)
+            age = torch.where(up[:, None] < 0, 1.0, s["age"])
             later = (1 + (1 + 4 * age.square()).sqrt()) / 2
-            weight = ((age - 1) / later)[:, None]
-            mm, nn = next_m + weight * (next_m - m), next_nu + weight * (next_nu - nu)
-            mm = mm.clamp_min(0)
-            m, nu, age = next_m, next_nu, later
-        return torch.where(found[:, None], result, delta), found
+            weight = (age - 1) / later
+            s["ahead_m"] = (m + weight * (m - s["m"])).clamp_min(0)
+            s["ahead_nu"] = nu + weight * (nu - s["nu"])
+            s["m"], s["nu"], s["age"] = m, nu, later
+
+    def look(self, last: bool) -> None:
+        """Keep what is solved, drop it and what is out of reach from the open pairs."""
+        s = self.state
+        delta, missing, outside = self.primal()
+        size = torch.linalg.vector_norm(delta, dim=1)
+        priced = s["ahead_m"] * missing
+        solved = torch.linalg.vector_norm(outside, dim=1) <= EXACT * size
+        solved &= missing.amax(1) <= EXACT * s["offsets"].abs().amax(1)
+        solved &= priced.abs().sum(1) <= EXACT * size.square()
+        # weak duality: the nearest is at least so far
+        bound = size.square() / 2 + priced.sum(1) - (s["ahead_nu"] * outside).sum(1)
+        far = bound > (FAR * s["offsets"].clamp_min(0).amax(1)).square() / 2
+        ended = solved | far | last
+        rows = self.rows[ended]
+        self.result[rows], self.multipliers[rows] = delta[ended], s["ahead_m"][ended]
+        self.found[rows] = solved[ended]
+        self.rows = self.rows[~ended]
+        self.state = {name: value[~ended] for name, value in s.items()}

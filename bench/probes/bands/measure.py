@@ -85,7 +85,7 @@ class _Band:
     ) -> Found:
         """Run min-l2's search within the band; no walk, which would leave it."""
         step = BandStep(self.step, self.mask, clip)
-        options = Options(walk_steps=0, steps=steps)
+        options = Options(walk_steps=0, steps=steps, second_starts=int(room.free))
         return minimise(step, x, y, "l2", options=options, room=room)
 
     def _dims(self, x: Tensor) -> int:
@@ -111,9 +111,7 @@ class _Band:
         inside = directions if self.mask is None else passed(directions, self.mask)
         return of_norm(inside, 1.0)
 
-    def _rays(
-        self, x: Tensor, y: Tensor, ids: tuple[int, ...], start: Tensor
-    ) -> dict[str, Any]:
+    def _rays(self, x: Tensor, y: Tensor, ids: tuple[int, ...], start: Tensor) -> dict[str, Any]:
         begin = start.to(x.dtype)
 
         def way(directions: Tensor) -> Tensor:
