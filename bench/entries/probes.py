@@ -28,8 +28,8 @@ PROBES: dict[str, str] = {
 """Probe -> "module:class" of its settings. The module must not import torch by itself: help and
 the board read it too."""
 
-Kind = Literal["float", "floats", "flag", "flags", "whole", "text"]
-"""Of a column: a number, a list of numbers (float32), and so on."""
+Kind = Literal["float", "floats", "halves", "flag", "flags", "whole", "text"]
+"""Of a column: a number, a list of numbers (float32; float16: halves), and so on."""
 
 HEAD: dict[str, Kind] = {"label": "whole", "reference": "whole", "status": "text"}
 """Columns that every probe has besides probe, model, dataset, attack and sample_id.

@@ -14,6 +14,7 @@ from bench.results.probes import Arrays, arrays, read
 from bench.stats.intervals import NOTHING, Interval, mean_interval
 
 Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,7 @@ SAME = ("probe", "model", "dataset", "attack")
 KINDS: dict[str, pa.DataType] = {
     "float": pa.float64(),
     "floats": pa.list_(pa.float32()),
+    "halves": pa.list_(pa.float16()),
     "flag": pa.bool_(),
     "flags": pa.list_(pa.bool_()),
     "whole": pa.int32(),
