@@ -10,10 +10,8 @@ from scipy.special import ndtri
 from torch import Tensor
 
 from bench.attacks.starts import draw_bits
+from bench.probes.kinds import NOISES as NOISES
 from bench.spectrum import frequency_grid, passed
-
-NOISES = ("white", "pink", "sign")
-"""White noise; 1/f noise (amplitude 1/r, no DC); the sign of white noise."""
 
 
 def noise(kind: str, images: Tensor, ids: Sequence[int], seed: int, purpose: str) -> Tensor:

@@ -33,15 +33,24 @@ class Subjects:
     columns: dict[str, list[Any]] = field(default_factory=dict)
 
     @staticmethod
-    def of(job: Job, ids: Sequence[int], control: bool) -> Subjects:
-        """Return the samples `ids` of a job; `control`: the model is untrained."""
+    def of(job: Job, ids: Sequence[int], control: bool, everyone: bool = False) -> Subjects:
+        """Return the samples `ids` of a job.
+
+        Args:
+            job: model and images.
+            ids: of the samples.
+            control: the model is untrained.
+            everyone: also measure samples that the model does not give their reference.
+        """
         images, labels = job.load(ids), job.labels(ids)
         parts = in_parts(
             lambda some: job.logits(images[some]).argmax(1), torch.arange(len(ids)), job.batch_size
         )
         predicted = torch.cat(parts)
         reference = predicted if control else labels
-        right = predicted == reference
+        right = torch.ones_like(reference, dtype=torch.bool)
+        if not everyone:
+            right = predicted == reference
         return Subjects(
             tuple(int(i) for i in ids),
             images,
