@@ -64,17 +64,14 @@ class Drawn:
         halves = figure.subfigures(2, 1, height_ratios=[2.9 * lines, 3.2], squeeze=False)
         above, below = halves[0, 0], halves[1, 0]
         axes = above.subplots(lines, columns, squeeze=False).ravel()
-        top = max([float(np.nanmax(p.values)) for p in self.panels] + [0.01])
-        shown = None
         for axis, panel in zip(axes, self.panels, strict=False):
-            shown = axis.imshow(_filled(panel.values), cmap="magma", vmin=0, vmax=top)
+            shown = axis.imshow(_filled(panel.values), cmap="magma", vmin=0)
+            above.colorbar(shown, ax=axis, shrink=0.75)
             axis.set_title(plain(panel.name), fontsize=7)
             axis.set(xticks=[], yticks=[])
             axis.grid(False)
         for axis in axes[len(self.panels) :]:
             axis.set_visible(False)
-        if shown is not None:
-            above.colorbar(shown, ax=list(axes), label="share sent to another class", shrink=0.8)
         axis = below.subplots()
         colour = colours(panel.mark for panel in self.panels)
         for panel in self.panels:

@@ -102,9 +102,9 @@ READING = (
     "the gradients of margin and loss at the clean image, and of the image. rho: Spearman's "
     "correlation over samples between the perturbation's RFC and that of the gradient, and of the "
     "controls: the clean image, and noise of the perturbation's norm, where 0 is right. "
-    "difference: perturbation minus gradient of the margin. cos: between perturbation and minus the gradient. "
-    "overlap: sum of the smaller of two power spectra (1: the same). 95 % bootstrap intervals over "
-    "the n samples that were fooled."
+    "difference: perturbation minus gradient of the margin. cos: between perturbation and minus "
+    "the gradient. overlap: sum of the smaller of two power spectra (1: the same). 95 % bootstrap "
+    "intervals over the n samples that were fooled."
 )
 ACROSS = (
     "Over models: correlation of the mean RFC of the perturbation with that of the gradient, and "
