@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
 from bench.entries.attacks import digest
 from bench.entries.fields import Frozen
 from bench.errors import unknown_name
-
-if TYPE_CHECKING:
-    from bench.measure.job import Job
 
 PROBES: dict[str, str] = {
     "bands": "bench.probes.bands.probe:Bands",
@@ -59,12 +56,12 @@ class Probe(Frozen):
         raise NotImplementedError
 
     def measure(
-        self, job: Job, part: str, ids: Sequence[int], control: bool
+        self, job: Any, part: str, ids: Sequence[int], control: bool
     ) -> Mapping[str, Sequence[Any]]:
         """Measure one part on some samples.
 
         Args:
-            job: model, images and the protocol's primary attack.
+            job: `bench.measure.job.Job`, model and images, with the protocol's primary attack.
             part: one of `parts`.
             ids: of the samples.
             control: the model is untrained; its own predictions are the reference.

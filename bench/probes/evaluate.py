@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 
@@ -21,9 +20,6 @@ from bench.run.machine import threads
 from bench.run.progress import Progress, Silent
 from bench.run.request import Request
 from bench.run.run import Run, open_run
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 LIMIT = 200
 """Samples of a probe, if nothing else is asked for."""
@@ -90,17 +86,6 @@ def subject_of(runs: Sequence[Run]) -> Subject:
         found = Subject(run.store.metadata() or {}, arrays(run.store.read()), found)
     assert found is not None, "a model was measured"
     return found
-
-
-def table(runs: Sequence[Run]) -> pd.DataFrame:
-    """Return the rows of all runs, of the samples that were asked for."""
-    import pyarrow as pa
-
-    joined = pa.concat_tables([run.store.read() for run in runs])
-    frame: pd.DataFrame = joined.unify_dictionaries().to_pandas()
-    for name in ("probe", "model", "dataset", "attack"):
-        frame[name] = frame[name].astype(str)
-    return frame[frame["sample_id"].isin(runs[0].sample_ids)].reset_index(drop=True)
 
 
 def write_figures(runs: Sequence[Run], report: Report) -> list[str]:

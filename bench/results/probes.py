@@ -92,6 +92,11 @@ def probe_table(
     return pa.Table.from_arrays(arrays, schema=schema)
 
 
+def joined(tables: Sequence[pa.Table]) -> pa.Table:
+    """Return the rows of several tables of one probe in one."""
+    return pa.concat_tables(tables).unify_dictionaries()
+
+
 def probe_address(dataset: str, model: str, probe: str) -> Address:
     """Return where a probe's result goes."""
     return Address("probes", dataset, model).side(probe)

@@ -1,17 +1,19 @@
-"""A unit of a probe: measured, and as a table."""
+"""A unit of a probe: measured, as a table, and all units as a data frame."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from bench.results.campaign import Unit
-from bench.results.probes import probe_table
+from bench.results.probes import SAME, joined, probe_table
 from bench.results.tables import Tables
 from bench.run.probe import probe_of
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from bench.run.run import Run
 
 
@@ -36,3 +38,11 @@ def measure_probe(run: Run, unit: Unit, through: Callable[[int], None]) -> Table
     found |= {"sample_id": list(unit.ids), "seconds": [each] * len(unit.ids)}
     through(len(unit.ids))
     return {"rows": probe_table(found, same, run.store.form.schema)}
+
+
+def probe_rows(runs: Sequence[Run]) -> pd.DataFrame:
+    """Return the rows of finished runs of one probe, of the samples that were asked for."""
+    frame: pd.DataFrame = joined([run.store.read() for run in runs]).to_pandas()
+    for name in SAME:
+        frame[name] = frame[name].astype(str)
+    return frame[frame["sample_id"].isin(runs[0].sample_ids)].reset_index(drop=True)

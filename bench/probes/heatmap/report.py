@@ -121,7 +121,8 @@ def report(probe: Heatmap, subjects: Sequence[Subject]) -> Report:
 
 FIGURE = (
     "Share of images that one real Fourier mode of a fixed norm sends to another class, for every "
-    "mode measured (zero frequency in the middle; images not clipped; each map has its own scale), and its mean over 16 rings "
+    "mode measured (zero frequency in the middle; images not clipped; each map has its own scale), "
+    "and its mean over 16 rings "
     "with 95 % bootstrap intervals; dashed: white noise of the same norm. Crosses: untrained."
 )
 READING = (
