@@ -141,8 +141,16 @@ text as objects; lists of numbers (N, L), NaN throughout for null."""
 
 
 def arrays(rows: pa.Table) -> dict[str, Arrays]:
-    """Return part -> its columns, samples in increasing order, of a probe's table."""
+    """Return part -> its columns, of the samples that every part has, in increasing order.
+
+    An interrupted run may have more samples of some parts than of others.
+    """
     names = rows["attack"].cast(pa.string())
+    counts = pc.value_counts(rows["sample_id"].combine_chunks())
+    most = len(pc.unique(names))
+    whole = counts.field("values").filter(pc.equal(counts.field("counts"), most))
+    kept = pc.is_in(rows["sample_id"], whole)
+    rows, names = rows.filter(kept), names.filter(kept)
     found = {}
     for part in dict.fromkeys(names.to_pylist()):
         some = rows.filter(pc.equal(names, part)).sort_by("sample_id")

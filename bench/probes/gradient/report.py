@@ -109,7 +109,8 @@ READING = (
 ACROSS = (
     "Over models: correlation of the mean RFC of the perturbation with that of the gradient, and "
     "with that of the same nets' twins. Spearman's rho with a 95 % interval of the bootstrap over "
-    "models, never narrower than the closed form; these nets are no random sample of nets. Two "
+    "models, never narrower than the closed form; image: the clean images, the same for all nets "
+    "but for those that a net gets wrong, a control. These nets are no random sample of nets. Two "
     "models of a family resemble each other, so that the interval is rather too narrow."
 )
 
