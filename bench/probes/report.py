@@ -25,6 +25,8 @@ class Report:
         title: of the whole.
         parts: tables of each model.
         together: tables of all models together; none for a single one.
+        brief: one line a model, for a board.
+        brief_note: what a reader must know of it.
         drawing: the figure.
         figure: what the figure shows, a sentence or two.
     """
@@ -34,3 +36,5 @@ class Report:
     drawing: Drawing
     figure: str
     together: Sequence[Part] = ()
+    brief: Sequence[Mapping[str, str]] = ()
+    brief_note: str = ""

@@ -127,7 +127,10 @@ def report(probe: Filters, subjects: Sequence[Subject]) -> Report:
         notes = READING.format(factor=probe.factor, decided=decided, reach=REACH)
         parts.append(Part(f"{one.name}: filtered images and perturbations", rows, notes))
     together = [_claim(subjects)] if len(subjects) > 1 else []
-    return Report("Filtered images and perturbations", parts, Drawn(panels), FIGURE, together)
+    brief = _claim(subjects).rows
+    return Report(
+        "Filtered images and perturbations", parts, Drawn(panels), FIGURE, together, brief, CLAIM
+    )
 
 
 FIGURE = (

@@ -89,13 +89,18 @@ def report(probe: Gradient, subjects: Sequence[Subject]) -> Report:
                 )
             )
     together = [_across(subjects)] if len(subjects) > 1 else []
-    return Report("Gradient and attack", parts, Drawn(panels), FIGURE, together)
+    brief = [_brief(one) for one in subjects]
+    return Report("Gradient and attack", parts, Drawn(panels), FIGURE, together, brief, BRIEF)
 
 
 FIGURE = (
     "Left: radial frequency centroid of the minimal perturbation against that of the margin's "
     "gradient at the clean image, a point a sample. Right: mean share of energy in 8 bands, with "
     "95 % bootstrap intervals."
+)
+BRIEF = (
+    "Radial frequency centroid of the minimal perturbation and of the gradient of the margin at "
+    "the clean image, and Spearman's correlation of the two over samples; 95 % bootstrap intervals."
 )
 READING = (
     "RFC: mean radial frequency centroid (white noise {white:.3f}) of the minimal perturbation, of "
@@ -113,6 +118,20 @@ ACROSS = (
     "but for those that a net gets wrong, a control. These nets are no random sample of nets. Two "
     "models of a family resemble each other, so that the interval is rather too narrow."
 )
+
+
+def _brief(one: Subject) -> dict[str, str]:
+    f = found(one)
+    twin = None if one.twin is None else found(one.twin)
+    return {
+        "Model": one.name,
+        "n": str(f.n),
+        "RFC attack": shown(f.rfc[ATTACK], 3),
+        "RFC gradient": shown(f.rfc[MARGIN], 3),
+        "rho": shown(f.rho[MARGIN]),
+        "rho with the image's RFC": shown(f.rho[IMAGE]),
+        "untrained, rho": "-" if twin is None else shown(twin.rho[MARGIN]),
+    }
 
 
 def _row(one: Subject, f: Found) -> dict[str, str]:

@@ -116,7 +116,8 @@ def report(probe: Heatmap, subjects: Sequence[Subject]) -> Report:
         rms = norm / float(np.sqrt(np.prod(one.shape)))
         notes = READING.format(norm=norm, rms=rms, modes=len(chosen), total=chosen.total)
         parts.append(Part(f"{one.name}: Fourier heat map", rows, notes))
-    return Report("Fourier heat maps", parts, Drawn(panels), FIGURE)
+    brief = [_brief(one) for one in subjects]
+    return Report("Fourier heat maps", parts, Drawn(panels), FIGURE, (), brief, BRIEF)
 
 
 FIGURE = (
@@ -124,6 +125,11 @@ FIGURE = (
     "mode measured (zero frequency in the middle; images not clipped; each map has its own scale), "
     "and its mean over 16 rings "
     "with 95 % bootstrap intervals; dashed: white noise of the same norm. Crosses: untrained."
+)
+BRIEF = (
+    "Share of images that one real Fourier mode of a fixed norm sends to another class, and the "
+    "slope of that share against radius (negative: low frequencies do more); images not clipped, "
+    "95 % bootstrap intervals."
 )
 READING = (
     "Perturbations of L2 norm {norm:.2f} (root mean square {rms:.3f}); {modes} of the {total} real "
@@ -135,6 +141,19 @@ READING = (
     "the same norm: white noise, 1/f noise, the sign of white noise, and the clean image itself "
     "without its mean, both ways."
 )
+
+
+def _brief(one: Subject) -> dict[str, str]:
+    f = found(one, FREE)
+    twin = None if one.twin is None else found(one.twin, FREE)
+    return {
+        "Model": one.name,
+        "n": str(f.n),
+        "error": shown(f.error, 3),
+        "slope of error": shown(f.slope, 3),
+        "white noise": shown(f.controls["white"], 3),
+        "untrained, slope": "-" if twin is None else shown(twin.slope, 3),
+    }
 
 
 def _row(one: Subject, f: Found) -> dict[str, str]:
