@@ -39,7 +39,8 @@ def test_files_of_model_and_twin_with_a_figure(measured: Path) -> None:
     assert sorted(p.name for p in folder(measured).iterdir()) == sorted(names)
     rows, metadata = read(folder(measured) / names[0])
     assert rows.schema.remove_metadata() == probe_form(probe_class("gradient").columns).schema
-    assert metadata["probe"] == "gradient"
+    assert metadata["probe_name"] == "gradient"
+    assert metadata["probe"]["logits"]
     assert metadata["kind"] == "probe"
     assert metadata["present"] == metadata["expected"] == {"samples": 6}
     assert metadata["complete"] is True

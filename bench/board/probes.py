@@ -97,10 +97,9 @@ def read_reports(place: Path) -> tuple[dict[str, tuple[Report, str]], list[str]]
 
 def _check(one: Subject, probe: str, model: str) -> None:
     for each, name in ((one, model), (one.twin, twin_name(model))):
-        if each is not None and (each.name, each.metadata.get("probe")) != (name, probe):
-            raise BenchError(
-                f"expected {probe} of {name}, found {each.metadata.get('probe')} of {each.name}"
-            )
+        if each is not None and (each.name, each.metadata.get("probe_name")) != (name, probe):
+            other = each.metadata.get("probe_name")
+            raise BenchError(f"expected {probe} of {name}, found {other} of {each.name}")
 
 
 def _code() -> str:

@@ -44,7 +44,7 @@ def place_probe(
     parts = probe.parts(opened.loaded.input_shape)
     metadata = {key: value for key, value in known.items() if key not in DROPPED} | {
         "kind": "probe",
-        "probe": probe.name,
+        "probe_name": probe.name,
         "attacks": {part: {"probe": probe.name, "part": part, **settings} for part in parts},
         "attack_hashes": {
             part: probe.hash(part, opened.job.attack_hash(attack), seed) for part in parts
