@@ -416,3 +416,52 @@ def study_submit(
     from bench.submissions.studies import submit_blocks
 
     return submit_blocks(registry.study(study), Path(output), Path(submissions))
+
+
+def probe(
+    name: str,
+    model: str,
+    dataset: str | None = None,
+    *,
+    limit: int = 200,
+    twin: bool = True,
+    weights: str | Path = "default",
+    trust: bool = False,
+    data: str | None = None,
+    data_dir: str | Path | None = None,
+    batch_size: int | None = None,
+    device: str = "auto",
+    seed: int | None = None,
+    output: str | Path | None = "results",
+    overwrite: bool = False,
+    workers: int = 1,
+    offline: bool = False,
+) -> pd.DataFrame:
+    """Measure a probe on a model and on the same net untrained.
+
+    Args:
+        name: "bands", "heatmap", "filters" or "gradient" (`bench.entries.probes.PROBES`).
+        model: entry name, timm `arch.tag`, or the path of an entry's TOML file.
+        dataset: must be the entry's, if given.
+        limit: the first so many of the protocol's samples.
+        twin: also measure the untrained net, `<model>@random`.
+        weights: "default" (the entry's), or a file.
+        trust, data, data_dir, batch_size, device, overwrite, workers, offline: as in `evaluate`.
+        seed: of all draws; None: the protocol's.
+        output: folder of the results; None: keep nothing on disk.
+
+    Returns:
+        One row per (model, attack, sample_id), `attack` being a part of the probe such as
+        "band-3"; columns as the class of the probe says (`bench.entries.probes.probe_class`).
+
+    Raises:
+        BenchError: the request can't be met; the text says what to do.
+    """
+    options = {key: value for key, value in locals().items() if key not in ("name", "twin")}
+    from bench.probes.evaluate import asked_of, with_twin
+    from bench.run.measure_probe import probe_rows
+
+    if output is not None:
+        return probe_rows(with_twin(asked_of(name, **options), twin))
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        return probe_rows(with_twin(asked_of(name, **{**options, "output": folder}), twin))
