@@ -118,12 +118,19 @@ def test_low_and_high_pass_are_exactly_complementary(
     low, high = split(x, low_mask(height, width, cutoff))
     torch.testing.assert_close(low + high, x, rtol=0, atol=1e-14)
     spectrum = np.fft.fft2(x.numpy())
-    inside = frequency_grid(height, width).radius.reshape(height, width) <= cutoff
+    inside = frequency_grid(height, width).radius.reshape(height, width) <= cutoff + 1e-9
     np.testing.assert_allclose(low.numpy(), np.fft.ifft2(spectrum * inside).real, atol=1e-13)
     np.testing.assert_allclose(high.numpy(), np.fft.ifft2(spectrum * ~inside).real, atol=1e-13)
     np.testing.assert_allclose(high.numpy().mean(axis=(2, 3)), 0, atol=1e-14)
     assert float(high.min()) <= 0
     torch.testing.assert_close(sum(third_masks(height, width)), torch.ones(height, width).double())
+
+
+def test_a_frequency_on_the_cutoff_is_passed() -> None:
+    for number, cutoff in enumerate(CUTOFFS, start=1):
+        mask = low_mask(32, 32, cutoff)
+        assert mask[number, number] == mask[-number, number] == 1
+        assert mask[0, 0] == 1
 
 
 def test_a_third_of_an_affine_models_perturbation_fools_at_one_over_its_share() -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ from bench.stats.intervals import NOTHING, Interval, mean_interval
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,15 @@ class Subject:
     metadata: Mapping[str, Any]
     parts: Mapping[str, Arrays]
     twin: Subject | None = None
+    known: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    """What was worked out of it before."""
+
+    def once(self, name: str, work: Callable[[], T]) -> T:
+        """Return what `work` gives, worked out once for each name."""
+        if name not in self.known:
+            self.known[name] = work()
+        found: T = self.known[name]
+        return found
 
     @property
     def name(self) -> str:

@@ -113,7 +113,7 @@ def _largest(values: Floats) -> float:
 
 def bands(probe: Bands, one: Subject) -> list[Band]:
     """Return all bands of a model, DC first."""
-    return [band(probe, one, part) for part in one.parts if part != ALL]
+    return one.once("bands", lambda: [band(probe, one, part) for part in one.parts if part != ALL])
 
 
 def radii(part: str) -> tuple[float, float]:

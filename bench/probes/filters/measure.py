@@ -22,7 +22,8 @@ from bench.steps.step import GradientStep
 def low_mask(height: int, width: int, cutoff: float) -> Tensor:
     """Return the mask (H, W) of r <= cutoff, float64; DC is in it."""
     radius = torch.from_numpy(frequency_grid(height, width).radius.copy())
-    return (radius <= cutoff).double().view(height, width)
+    # a frequency that lies on the cutoff passes, whichever way its radius was rounded
+    return (radius <= cutoff + 1e-9).double().view(height, width)
 
 
 def third_masks(height: int, width: int) -> tuple[Tensor, ...]:

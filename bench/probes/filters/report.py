@@ -46,6 +46,10 @@ class Found:
 
 def found(one: Subject, part: str) -> Found:
     """Return what was found in one part of a model."""
+    return one.once(part, lambda: _found(one, part))
+
+
+def _found(one: Subject, part: str) -> Found:
     c, seed = one.parts[part], one.seed
     kept = measured(c)
     return Found(

@@ -37,6 +37,10 @@ class Found:
 
 def found(one: Subject) -> Found:
     """Return what was found of a model."""
+    return one.once("gradient", lambda: _found(one))
+
+
+def _found(one: Subject) -> Found:
     c, seed = one.parts[SAMPLES], one.seed
     kept = kept_of(one)
 

@@ -53,6 +53,10 @@ def weights(chosen: Modes) -> tuple[Floats, Floats, Floats]:
 
 def found(one: Subject, part: str) -> Found:
     """Return what one part says of a model."""
+    return one.once(part, lambda: _found(one, part))
+
+
+def _found(one: Subject, part: str) -> Found:
     c, seed = one.parts[part], one.seed
     chosen = modes(*one.shape[1:], seed)
     mean, _, slope = weights(chosen)
