@@ -296,3 +296,24 @@ def probe_transfer(
         write(found, files)
     result: pd.DataFrame = table(rows(found), TRANSFER).to_pandas()
     return result.astype({"aliased": "boolean"})
+
+
+def selftest(device: str = "auto") -> pd.DataFrame:
+    """Measure known values again on this machine: spectra, minima of linear models, the theory.
+
+    Args:
+        device: "auto", "cpu", "cuda" or "cuda:<i>".
+
+    Returns:
+        One row a value: value, expected, found (NaN where it broke), tolerance, ok, problem.
+
+    Raises:
+        BenchError: there is no such device.
+    """
+    import pandas as pd
+
+    from bench.known.run import selftest as measure
+    from bench.run.choose import choose_device
+
+    lines = measure(choose_device(device))
+    return pd.DataFrame([line.cells() for line in lines])
