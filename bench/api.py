@@ -59,7 +59,8 @@ def evaluate(
         seed: another than the protocol's makes the result partial.
         output: folder of the results; None: keep nothing on disk.
         overwrite: run again what is already there.
-        save_perturbations: also write every perturbation, float32.
+        save_perturbations: also write every perturbation, at the precision of a float16 where
+            that leaves every metric within its tolerance, else of a float32.
         workers: processes on this machine that share the work, each with a part of the threads.
         offline: never ask the network.
         submissions: folder whose result of the same model is compared with this one, with a
@@ -317,3 +318,46 @@ def selftest(device: str = "auto") -> pd.DataFrame:
 
     lines = measure(choose_device(device))
     return pd.DataFrame([line.cells() for line in lines])
+
+
+def rescore(
+    model: str,
+    dataset: str | None = None,
+    *,
+    metrics: Sequence[str] = (),
+    everything: bool = False,
+    protocol: str | None = None,
+    data: str | None = None,
+    data_dir: str | Path | None = None,
+    output: str | Path = "results",
+    offline: bool = False,
+) -> pd.DataFrame:
+    """Measure metrics of a result from its stored perturbations; nothing is attacked.
+
+    Args:
+        model: its name in the results, `<model>[@random][@seedN]`.
+        dataset: name of the data set; None: the entry's.
+        metrics: names to replace; none: fill what the file lacks.
+        everything: replace all metrics.
+        protocol: name of the protocol; None: the one that ranks (minimal2026).
+        data: as in `evaluate`.
+        data_dir: as in `evaluate`.
+        output: folder that `evaluate` wrote to, with `save_perturbations`.
+        offline: never ask the network.
+
+    Returns:
+        One row per attack and metric: attack, metric, n, filled, largest (difference from what
+        was there; NaN where nothing was), written.
+
+    Raises:
+        BenchError: no such result, no perturbations, or they are not those of its rows.
+    """
+    given = dict(locals())
+    import pandas as pd
+
+    from bench.run.request import Request
+    from bench.run.rescore import rescore as measure
+
+    del given["metrics"], given["everything"]
+    changes = measure(Request.of(**given), metrics, everything)
+    return pd.DataFrame([vars(change) for change in changes])

@@ -18,6 +18,7 @@ from bench.cli.join import join
 from bench.cli.leaderboard import leaderboard
 from bench.cli.list import list_entries
 from bench.cli.probe import app as probe
+from bench.cli.rescore import rescore
 from bench.cli.selftest import selftest
 from bench.cli.submit import submit
 from bench.cli.train import train
@@ -41,6 +42,7 @@ app.command("leaderboard")(leaderboard)
 app.command("compare")(compare)
 app.add_typer(probe, name="probe")
 app.command("join")(join)
+app.command("rescore")(rescore)
 app.command("selftest")(selftest)
 app.command("list")(list_entries)
 
