@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from bench import spectrum
     from bench.api import (
         check,
+        check_theory,
         compare,
         evaluate,
         join,
@@ -38,6 +39,7 @@ __all__ = [
     "BenchError",
     "__version__",
     "check",
+    "check_theory",
     "compare",
     "evaluate",
     "join",
@@ -54,6 +56,7 @@ __all__ = [
 
 _VERBS = (
     "check",
+    "check_theory",
     "compare",
     "evaluate",
     "join",

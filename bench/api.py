@@ -361,3 +361,38 @@ def rescore(
     del given["metrics"], given["everything"]
     changes = measure(Request.of(**given), metrics, everything)
     return pd.DataFrame([vars(change) for change in changes])
+
+
+def check_theory(
+    model: str,
+    *,
+    weights: str | Path = "default",
+    seed: int = 0,
+    output: str | Path | None = "results",
+) -> pd.DataFrame:
+    """Check the paper's theory on one of its nets, trained against untrained.
+
+    Args:
+        model: entry name of one of the paper's nets.
+        weights: "default", or a checkpoint of `train`.
+        seed: of the untrained weights.
+        output: folder of the results; None: keep nothing on disk.
+
+    Returns:
+        One row a statement: weights, statement, scope, status ("proved", "measured" or
+        "violated"), quantity, n, low, median, high, share (for which it fails; NaN: can't).
+
+    Raises:
+        BenchError: it is not one of the paper's nets, or its weights have no layers.
+    """
+    import pandas as pd
+
+    from bench.results.filesystem import files_at
+    from bench.theory.report import plan, report, write
+
+    found = report(plan(model, str(weights)), str(weights), seed)
+    if output is not None:
+        files = files_at(output)
+        files.prepare()
+        write(found, files)
+    return pd.DataFrame(found.rows())

@@ -21,6 +21,7 @@ from bench.cli.probe import app as probe
 from bench.cli.rescore import rescore
 from bench.cli.selftest import selftest
 from bench.cli.submit import submit
+from bench.cli.theory import theory
 from bench.cli.train import train
 from bench.cli.verify import verify
 from bench.errors import BenchError, BenchWarning, printable
@@ -41,6 +42,7 @@ app.command("verify")(verify)
 app.command("leaderboard")(leaderboard)
 app.command("compare")(compare)
 app.add_typer(probe, name="probe")
+app.command("theory")(theory)
 app.command("join")(join)
 app.command("rescore")(rescore)
 app.command("selftest")(selftest)
