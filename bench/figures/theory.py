@@ -67,7 +67,7 @@ class Theory:
             axis.scatter(bound, kappa, s=14, color=COLOURS[name], label=name)
         ends = [v for pair in self.products.values() for values in pair for v in values]
         low, high = min(ends) / 1.3, max(ends) * 1.3
-        axis.plot([low, high], [low, high], label="bound: points lie below", **REFERENCE)
+        axis.plot([low, high], [low, high], label="the bound: all points below", **REFERENCE)
         axis.set(xscale="log", yscale="log", xlabel="product of kappa(Omega, M_l)")
         axis.set(ylabel="kappa(Omega, product)", title="Normalised product bound, by class")
         axis.legend()

@@ -137,9 +137,8 @@ def _radial(beta: Floats) -> tuple[Floats, Floats]:
     counts[0] -= 1
     sums = np.bincount(frequency_grid(*size).bin, weights=p, minlength=BINS)
     there = counts > 0
-    relative: Floats = sums[there] / counts[there] * (p.size - 1)
-    radii: Floats = (np.flatnonzero(there) + 0.5) * BIN_WIDTH
-    return radii, relative
+    relative = np.asarray(sums[there] / counts[there] * (p.size - 1), dtype=np.float64)
+    return np.asarray((np.flatnonzero(there) + 0.5) * BIN_WIDTH, dtype=np.float64), relative
 
 
 def write(found: Report, files: FileSystem) -> list[str]:

@@ -140,7 +140,10 @@ def of_products(net: Filters) -> list[Statement]:
         chains["one filter and its read-out, by filter and class"] = [
             [first[c : c + 1], row[:, c : c + 1]] for c in range(len(first)) for row in rows
         ]
-    return [s for scope, some in chains.items() for s in _product(scope, product(some, outside))]
+    note = "" if net.beta is not None else " (kernels as if there were no ReLU)"
+    return [
+        s for scope, some in chains.items() for s in _product(scope + note, product(some, outside))
+    ]
 
 
 def _product(scope: str, found: Product) -> list[Statement]:
