@@ -33,9 +33,8 @@ def test_columns_agree_with_numpy_on_the_stored_perturbations() -> None:
             "l2": np.sqrt((wide**2).sum()),
             "linf": np.abs(wide).max(),
         }
-        # what is stored is rounded where no metric notices (bench.measure.lean)
         for name, value in expected.items():
-            assert block.columns[name][sample] == pytest.approx(value, rel=1e-3, abs=2e-4), name
+            assert block.columns[name][sample] == pytest.approx(value, abs=1e-9), name
 
 
 def test_statuses_and_gaps() -> None:

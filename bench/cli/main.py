@@ -20,6 +20,7 @@ from bench.cli.list import list_entries
 from bench.cli.probe import app as probe
 from bench.cli.rescore import rescore
 from bench.cli.selftest import selftest
+from bench.cli.study import app as study
 from bench.cli.submit import submit
 from bench.cli.theory import theory
 from bench.cli.train import train
@@ -43,6 +44,7 @@ app.command("leaderboard")(leaderboard)
 app.command("compare")(compare)
 app.add_typer(probe, name="probe")
 app.command("theory")(theory)
+app.add_typer(study, name="study")
 app.command("join")(join)
 app.command("rescore")(rescore)
 app.command("selftest")(selftest)

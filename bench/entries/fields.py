@@ -7,7 +7,10 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-SIDE_KINDS = ("extras", "clean", "perturbations", "verify", "blocks", "transfer", "theory")
+SIDE_KINDS = (
+    *("extras", "clean", "perturbations", "verify", "blocks"),
+    *("transfer", "bands", "heatmap", "filters", "gradient", "theory"),
+)
 """Kinds of files and folders beside a result: `<model>.<kind>`."""
 
 

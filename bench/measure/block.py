@@ -37,7 +37,7 @@ def run_block(
         job: model, data and settings.
         attack: name of one of the job's attacks.
         sample_ids: ids of the block, in order.
-        keep_deltas: also return every perturbation, as lean as its metrics allow.
+        keep_deltas: also return every perturbation, and as it is to be stored.
         through: told how many more samples of the block are through, batch by batch.
 
     Raises:

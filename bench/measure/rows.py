@@ -100,10 +100,14 @@ def assemble(
     columns["clean_correct"] = correct
     columns["success"] = correct & np.isin(rows.status, ["ok"])
     columns["status"] = rows.status
-    stored = [p.stored for p in parts if p.stored is not None]
-    deltas, bits = np.zeros((0, *shape[1:]), dtype=np.float32), np.zeros(0, dtype=np.int8)
-    deltas = np.concatenate([deltas, *(values.cpu().numpy() for values, _ in stored)])
-    bits = np.concatenate([bits, *(b.cpu().numpy() for _, b in stored)])
+    deltas = lean = None
+    bits = np.zeros(0, dtype=np.int8)
+    if keep_deltas:
+        empty = np.zeros((0, *shape[1:]), dtype=np.float32)
+        deltas = np.concatenate([empty, *(p.delta.cpu().numpy() for p in parts)])
+        stored = [p.stored for p in parts if p.stored is not None]
+        lean = np.concatenate([empty, *(values.cpu().numpy() for values, _ in stored)])
+        bits = np.concatenate([bits, *(b.cpu().numpy() for _, b in stored)])
     return Block(
         attack=attack[0],
         attack_hash=attack[1],
@@ -112,7 +116,8 @@ def assemble(
         spectrum_sum=total,
         kept=kept,
         examples=tuple(examples),
-        deltas=deltas if keep_deltas else None,
-        delta_bits=bits,
+        deltas=deltas,
+        lean=lean,
+        lean_bits=bits,
         delta_ids=tuple(s for p in parts for s in p.ids),
     )

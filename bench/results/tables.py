@@ -24,7 +24,7 @@ def block_tables(block: Block, constants: Mapping[str, str]) -> Tables:
         constants: protocol, protocol_hash, model and dataset.
     """
     tables = {"extras": extras_table(block), "rows": rows_table(block, constants)}
-    if block.deltas is not None:
+    if block.lean is not None:
         tables["perturbations"] = perturbations_table(block)
     return tables
 
@@ -108,14 +108,14 @@ def extras_table(block: Block) -> pa.Table:
 
 def perturbations_table(block: Block) -> pa.Table:
     """Return every perturbation of one block."""
-    assert block.deltas is not None, "the block was run without keep_deltas"
+    assert block.lean is not None, "the block was run without keep_deltas"
     return pa.Table.from_pydict(
         {
             "attack": [block.attack] * len(block.delta_ids),
             "sample_id": list(block.delta_ids),
-            "shape": [list(d.shape) for d in block.deltas],
-            "delta": [d.ravel() for d in block.deltas],
-            "bits": block.delta_bits,
+            "shape": [list(d.shape) for d in block.lean],
+            "delta": [d.ravel() for d in block.lean],
+            "bits": block.lean_bits,
         },
         schema=schema.PERTURBATIONS,
     )
