@@ -67,7 +67,8 @@ def evaluate(
         seed: another than the protocol's makes the result partial.
         output: folder of the results; None: keep nothing on disk.
         overwrite: run again what is already there.
-        save_perturbations: also write every perturbation, float32.
+        save_perturbations: also write every perturbation, at the precision of a float16 where
+            that leaves every metric within its tolerance, else of a float32.
         workers: processes on this machine that share the work, each with a part of the threads;
             1 for a module, which other processes can't open.
         offline: never ask the network.
@@ -591,3 +592,102 @@ def probe(
         return probe_rows(with_twin(asked_of(name, **options), twin))
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         return probe_rows(with_twin(asked_of(name, **{**options, "output": folder}), twin))
+
+
+def selftest(device: str = "auto") -> pd.DataFrame:
+    """Measure known values again on this machine: spectra, minima of linear models, the theory.
+
+    Args:
+        device: "auto", "cpu", "cuda" or "cuda:<i>".
+
+    Returns:
+        One row a value: value, expected, found (NaN where it broke), tolerance, ok, problem.
+
+    Raises:
+        BenchError: there is no such device.
+    """
+    import pandas as pd
+
+    from bench.known.run import selftest as measure
+    from bench.run.choose import choose_device
+
+    lines = measure(choose_device(device))
+    return pd.DataFrame([line.cells() for line in lines])
+
+
+def rescore(
+    model: str,
+    dataset: str | None = None,
+    *,
+    metrics: Sequence[str] = (),
+    everything: bool = False,
+    protocol: str | None = None,
+    data: str | None = None,
+    data_dir: str | Path | None = None,
+    output: str | Path = "results",
+    offline: bool = False,
+) -> pd.DataFrame:
+    """Measure metrics of a result from its stored perturbations; nothing is attacked.
+
+    Args:
+        model: its name in the results, `<model>[@random][@seedN]`.
+        dataset: name of the data set; None: the entry's.
+        metrics: names to replace; none: fill what the file lacks.
+        everything: replace all metrics.
+        protocol: name of the protocol; None: the one that ranks (minimal2026).
+        data: as in `evaluate`.
+        data_dir: as in `evaluate`.
+        output: folder that `evaluate` wrote to, with `save_perturbations`.
+        offline: never ask the network.
+
+    Returns:
+        One row per attack and metric: attack, metric, n, filled, largest (difference from what
+        was there; NaN where nothing was), written.
+
+    Raises:
+        BenchError: no such result, no perturbations, or they are not those of its rows.
+    """
+    given = dict(locals())
+    import pandas as pd
+
+    from bench.run.request import Request
+    from bench.run.rescore import rescore as measure
+
+    del given["metrics"], given["everything"]
+    changes = measure(Request.of(**given), metrics, everything)
+    return pd.DataFrame([vars(change) for change in changes])
+
+
+def check_theory(
+    model: str,
+    *,
+    weights: str | Path = "default",
+    seed: int = 0,
+    output: str | Path | None = "results",
+) -> pd.DataFrame:
+    """Check the paper's theory on one of its nets, trained against untrained.
+
+    Args:
+        model: entry name of one of the paper's nets.
+        weights: "default", or a checkpoint of `train`.
+        seed: of the untrained weights.
+        output: folder of the results; None: keep nothing on disk.
+
+    Returns:
+        One row a statement: weights, statement, scope, status ("proved", "measured" or
+        "violated"), quantity, n, low, median, high, share (for which it fails; NaN: can't).
+
+    Raises:
+        BenchError: it is not one of the paper's nets, or its weights have no layers.
+    """
+    import pandas as pd
+
+    from bench.results.filesystem import files_at
+    from bench.theory.report import plan, report, write
+
+    found = report(plan(model, str(weights)), str(weights), seed)
+    if output is not None:
+        files = files_at(output)
+        files.prepare()
+        write(found, files)
+    return pd.DataFrame(found.rows())

@@ -6,6 +6,7 @@ asked to, and prints what came of it as JSON.
 
     python tests/grown.py check FOLDER    problems of every submission; hashes of every protocol
     python tests/grown.py merge FOLDER    one more attack into a result of version 1
+    python tests/grown.py rescore FOLDER  the new metric of a result that has perturbations
 """
 
 from __future__ import annotations
@@ -98,5 +99,17 @@ def merge(folder: Path) -> dict[str, object]:
     return {"r2": table["r2"].tolist(), "rfc": table["rfc"].tolist()}
 
 
+def rescore(folder: Path) -> dict[str, object]:
+    """Fill the new metric from stored perturbations."""
+    import bench
+
+    found = bench.rescore("fashionmnist-local-conv", protocol="quick", output=folder)
+    written = found[found["written"]]
+    return {"metrics": written["metric"].tolist(), "filled": int(written["filled"].sum())}
+
+
 if __name__ == "__main__":
-    json.dump({"check": check, "merge": merge}[sys.argv[1]](Path(sys.argv[2])), sys.stdout)
+    json.dump(
+        {"check": check, "merge": merge, "rescore": rescore}[sys.argv[1]](Path(sys.argv[2])),
+        sys.stdout,
+    )

@@ -127,8 +127,9 @@ def test_spectra_agree_with_numpy_on_the_saved_perturbations(full: Path) -> None
             "l2": np.linalg.norm(delta),
             "linf": np.abs(delta).max(),
         }
+        # stored at the precision of a float16, where no metric notices
         for name, value in expected.items():
-            assert columns[name] == pytest.approx(value, abs=1e-6), (name, row["attack"])
+            assert columns[name] == pytest.approx(value, rel=1e-3, abs=5e-4), (name, row["attack"])
 
 
 def test_extras_hold_mean_spectra_and_examples(full: Path) -> None:

@@ -76,7 +76,10 @@ def evaluate(
         typer.Option("--overwrite", help="Default: reuse what is complete, resume what is not."),
     ] = False,
     save_perturbations: Annotated[
-        bool, typer.Option("--save-perturbations", help="Also write every perturbation.")
+        bool,
+        typer.Option(
+            "--save-perturbations", help="Also write every perturbation; see `bench rescore`."
+        ),
     ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Time a few steps, print what it will cost, stop.")

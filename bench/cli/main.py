@@ -19,9 +19,12 @@ from bench.cli.join import join
 from bench.cli.leaderboard import leaderboard
 from bench.cli.list import list_entries
 from bench.cli.probe import app as probe
+from bench.cli.rescore import rescore
+from bench.cli.selftest import selftest
 from bench.cli.show import show
 from bench.cli.study import app as study
 from bench.cli.submit import submit
+from bench.cli.theory import theory
 from bench.cli.train import train
 from bench.cli.verify import verify
 from bench.errors import BenchError, BenchWarning, printable
@@ -44,8 +47,11 @@ app.command("show")(show)
 app.command("leaderboard")(leaderboard)
 app.command("compare")(compare)
 app.add_typer(probe, name="probe")
+app.command("theory")(theory)
 app.add_typer(study, name="study")
 app.command("join")(join)
+app.command("rescore")(rescore)
+app.command("selftest")(selftest)
 app.command("list")(list_entries)
 
 INTERRUPTED = 130

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 SIDE_KINDS = (
     *("extras", "clean", "perturbations", "challenge", "verify", "blocks"),
-    *("transfer", "bands", "heatmap", "filters", "gradient"),
+    *("transfer", "bands", "heatmap", "filters", "gradient", "theory"),
 )
 """Kinds of files and folders beside a result: `<model>.<kind>`."""
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from bench.attacks.run import attack_batch
 from bench.measure.job import CleanBlock, Job
+from bench.measure.lean import lean
 from bench.measure.memory import in_parts
 from bench.measure.rows import Part, Rows, assemble
 from bench.metrics import METRICS, Measured
@@ -36,7 +37,7 @@ def run_block(
         job: model, data and settings.
         attack: name of one of the job's attacks.
         sample_ids: ids of the block, in order.
-        keep_deltas: also return every perturbation.
+        keep_deltas: also return every perturbation, and as it is to be stored.
         through: told how many more samples of the block are through, batch by batch.
 
     Raises:
@@ -53,7 +54,7 @@ def run_block(
     through(len(ids) - len(correct))
 
     def attack_some(some: Tensor) -> Part:
-        part = _attack_part(job, attack, ids, images, labels, clean, some)
+        part = _attack_part(job, attack, ids, images, labels, clean, some, keep_deltas)
         through(len(some))
         return part
 
@@ -72,6 +73,7 @@ def _attack_part(
     labels: Tensor,
     clean: CleanBlock,
     chosen: Tensor,
+    keep: bool,
 ) -> Part:
     spec = job.attacks[attack]
     x, y = images[chosen], labels[chosen]
@@ -93,16 +95,18 @@ def _attack_part(
         image_rfc=clean.image_rfc[chosen],
         grad_rfc=clean.grad_rfc[chosen],
     )
+    metrics = {m.name: m.values(measured) for m in METRICS}
     return Part(
         chosen=chosen,
         ids=part_ids,
         images=x,
         outcome=outcome,
         delta=delta,
-        metrics={m.name: m.values(measured) for m in METRICS},
+        metrics=metrics,
         zero=(delta == 0).flatten(1).all(1),
         maps=mean_map(normalised_power(power)),
         seconds=seconds,
+        stored=lean(x, delta, metrics, measured) if keep else None,
     )
 
 

@@ -29,6 +29,8 @@ class Part:
     zero: Tensor
     maps: Tensor
     seconds: float
+    stored: tuple[Tensor, Tensor] | None = None
+    """The perturbations as they are to be stored, and the bits of each (`bench.measure.lean`)."""
 
 
 class Rows:
@@ -98,10 +100,14 @@ def assemble(
     columns["clean_correct"] = correct
     columns["success"] = correct & np.isin(rows.status, ["ok"])
     columns["status"] = rows.status
-    deltas = None
+    deltas = lean = None
+    bits = np.zeros(0, dtype=np.int8)
     if keep_deltas:
         empty = np.zeros((0, *shape[1:]), dtype=np.float32)
         deltas = np.concatenate([empty, *(p.delta.cpu().numpy() for p in parts)])
+        stored = [p.stored for p in parts if p.stored is not None]
+        lean = np.concatenate([empty, *(values.cpu().numpy() for values, _ in stored)])
+        bits = np.concatenate([bits, *(b.cpu().numpy() for _, b in stored)])
     return Block(
         attack=attack[0],
         attack_hash=attack[1],
@@ -111,5 +117,7 @@ def assemble(
         kept=kept,
         examples=tuple(examples),
         deltas=deltas,
+        lean=lean,
+        lean_bits=bits,
         delta_ids=tuple(s for p in parts for s in p.ids),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,8 @@ class Block:
         kept: number of kept samples with a spectrum.
         examples: up to 4 (sample id, clean image, delta), (C, H, W) float32.
         deltas: (B', C, H, W) float32 of all attacked samples, with `delta_ids`; None unless asked.
+        lean: the same as they are to be stored, and `lean_bits` (B',) int8, the precision of each:
+            16 or 32 (`bench.measure.lean`).
     """
 
     attack: str
@@ -39,6 +41,8 @@ class Block:
     examples: tuple[tuple[int, npt.NDArray[np.float32], npt.NDArray[np.float32]], ...]
     deltas: npt.NDArray[np.float32] | None = None
     delta_ids: tuple[int, ...] = ()
+    lean: npt.NDArray[np.float32] | None = None
+    lean_bits: npt.NDArray[np.int8] = field(default_factory=lambda: np.zeros(0, dtype=np.int8))
 
 
 @dataclass(frozen=True)

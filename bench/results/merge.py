@@ -25,6 +25,7 @@ from bench.results.campaign import Blocks, Campaign
 from bench.results.match import MODEL, attack_identity, difference, other_attacks
 from bench.results.merge_sides import Damaged, merge_extras_of, merge_perturbations_of
 from bench.results.store import BROKEN, NO_IDS, Ids, Store
+from bench.results.tables import conform
 from bench.results.turns import Turns
 from bench.results.written import current_rows
 
@@ -103,16 +104,6 @@ class Merged:
         if not self.store.form.grows:
             return conform(table, self.store.form.schema)
         return current_rows(table, self.finished if piece.block is None else self.noted)
-
-
-def conform(table: pa.Table, wanted: pa.Schema) -> pa.Table:
-    """Return a table of an earlier version in the present schema: what it lacks is null."""
-    there = table.column_names
-    columns = [
-        table[f.name].cast(f.type) if f.name in there else pa.nulls(len(table), f.type)
-        for f in wanted
-    ]
-    return pa.Table.from_arrays(columns, schema=wanted)
 
 
 def merge(

@@ -12,7 +12,7 @@ from bench.results import schema
 from bench.results.block import EXAMPLES
 from bench.results.campaign import Campaign
 from bench.results.store import BROKEN, NO_IDS, Ids
-from bench.results.tables import merge_extras
+from bench.results.tables import conform, merge_extras
 
 BATCH = 64
 """Perturbations that are in memory at once."""
@@ -105,11 +105,11 @@ def merge_perturbations_of(
         if old:
             with files.open(side) as source:
                 for batch in pq.ParquetFile(source).iter_batches(batch_size=BATCH):
-                    table = pa.Table.from_batches([batch]).cast(schema.PERTURBATIONS)
+                    table = conform(pa.Table.from_batches([batch]), schema.PERTURBATIONS)
                     writer.write_table(table.filter(_stays(table, stay)))
         for name in new:
             for table in _tables(campaign, name, "perturbations"):
-                writer.write_table(table.cast(schema.PERTURBATIONS))
+                writer.write_table(conform(table, schema.PERTURBATIONS))
     return True
 
 

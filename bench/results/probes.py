@@ -127,6 +127,24 @@ def joined(tables: Sequence[pa.Table]) -> pa.Table:
     return pa.concat_tables(tables).unify_dictionaries()
 
 
+THEORY = pa.schema(
+    [
+        pa.field("weights", pa.string()),
+        pa.field("statement", pa.string()),
+        pa.field("scope", pa.string()),
+        pa.field("status", pa.string()),
+        pa.field("quantity", pa.string()),
+        pa.field("n", pa.int64()),
+        pa.field("low", pa.float64()),
+        pa.field("median", pa.float64()),
+        pa.field("high", pa.float64()),
+        pa.field("share", pa.float64()),
+    ]
+)
+"""One row a statement (`bench.theory.statements.Statement`); weights "trained", "untrained", or
+"none" where it needs no net."""
+
+
 def probe_address(dataset: str, model: str, probe: str) -> Address:
     """Return where a probe's result goes."""
     return Address("probes", dataset, model).side(probe)

@@ -93,8 +93,11 @@ PERTURBATIONS = pa.schema(
         pa.field("sample_id", pa.int64()),
         pa.field("shape", pa.list_(pa.int32())),
         pa.field("delta", pa.list_(pa.float32())),
+        pa.field("bits", pa.int8()),
     ]
 )
+"""`bits`: precision of the values, 16 (rounded to a float16's 11 significant bits) or 32; null in
+files of before, which are exact."""
 
 CLEAN = pa.schema(
     [

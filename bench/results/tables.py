@@ -24,9 +24,19 @@ def block_tables(block: Block, constants: Mapping[str, str]) -> Tables:
         constants: protocol, protocol_hash, model and dataset.
     """
     tables = {"extras": extras_table(block), "rows": rows_table(block, constants)}
-    if block.deltas is not None:
+    if block.lean is not None:
         tables["perturbations"] = perturbations_table(block)
     return tables
+
+
+def conform(table: pa.Table, wanted: pa.Schema) -> pa.Table:
+    """Return a table of an earlier version in the present schema: what it lacks is null."""
+    there = table.column_names
+    columns = [
+        table[f.name].cast(f.type) if f.name in there else pa.nulls(len(table), f.type)
+        for f in wanted
+    ]
+    return pa.Table.from_arrays(columns, schema=wanted)
 
 
 def clean_table(rows: CleanRows) -> pa.Table:
@@ -51,11 +61,12 @@ def rows_table(block: Block, constants: Mapping[str, str]) -> pa.Table:
         elif field.name == "sample_id":
             arrays.append(pa.array(block.sample_ids, type=field.type))
         else:
-            arrays.append(_column(block.columns[field.name], field.type))
+            arrays.append(column(block.columns[field.name], field.type))
     return pa.Table.from_arrays(arrays, schema=schema.ROWS)
 
 
-def _column(values: npt.NDArray[Any], kind: pa.DataType) -> pa.Array:
+def column(values: npt.NDArray[Any], kind: pa.DataType) -> pa.Array:
+    """Return measured values as a column; what is missing is null (numbers: NaN)."""
     if pa.types.is_fixed_size_list(kind):
         missing = np.isnan(values).all(axis=1)
         flat = pa.array(values.astype(np.float32).ravel())
@@ -96,14 +107,15 @@ def extras_table(block: Block) -> pa.Table:
 
 
 def perturbations_table(block: Block) -> pa.Table:
-    """Return every perturbation of one block, float32."""
-    assert block.deltas is not None, "the block was run without keep_deltas"
+    """Return every perturbation of one block."""
+    assert block.lean is not None, "the block was run without keep_deltas"
     return pa.Table.from_pydict(
         {
             "attack": [block.attack] * len(block.delta_ids),
             "sample_id": list(block.delta_ids),
-            "shape": [list(d.shape) for d in block.deltas],
-            "delta": [d.ravel() for d in block.deltas],
+            "shape": [list(d.shape) for d in block.lean],
+            "delta": [d.ravel() for d in block.lean],
+            "bits": block.lean_bits,
         },
         schema=schema.PERTURBATIONS,
     )

@@ -1,0 +1,1 @@
+"""Known values, measured again on this machine."""

@@ -1,0 +1,1 @@
+"""The theory of the paper, checked on its nets: proved, measured or violated."""
