@@ -54,7 +54,7 @@ def rescore(
         bench rescore -m 'fashionmnist-*' --metric entropy
     """
     from bench.board.tabular import tabular
-    from bench.cli.eval import entry_names
+    from bench.run.asked import entry_names
     from bench.run.request import Request
     from bench.run.rescore import rescore as measure
 

@@ -33,7 +33,7 @@ def theory(
 
         bench theory -m fashionmnist-full-conv --weights results/checkpoints/mine.safetensors
     """
-    from bench.cli.eval import entry_names
+    from bench.run.asked import entry_names
     from bench.results.filesystem import files_at
     from bench.theory.report import plan, report, write
 
