@@ -33,8 +33,8 @@ def theory(
 
         bench theory -m fashionmnist-full-conv --weights results/checkpoints/mine.safetensors
     """
-    from bench.run.asked import entry_names
     from bench.results.filesystem import files_at
+    from bench.run.asked import entry_names
     from bench.theory.report import plan, report, write
 
     files = files_at(output)
