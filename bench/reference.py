@@ -228,7 +228,7 @@ class Search:
                 there, slope = self.margin(point, j)
                 cut = slope, float(self.aim - there + slope @ point)
                 norm = float(np.linalg.norm(point))
-                if there >= self.aim * (1 - 1e-6) and norm < length:
+                if there >= 0.9 * self.aim and norm < length:  # settle() does the rest
                     reached, length = point, norm
                 new = norm + price * max(self.aim - there, 0)
                 moved = merit - new >= 0.1 * share * (merit - model)
