@@ -1,8 +1,8 @@
-"""The best classifier of planted images, its minimal perturbations and their spectrum: closed form.
+"""The best classifier of planted images, its minimal perturbations, their spectrum: closed form.
 
-For classes N(half + m_k, S) with equal priors the logits w_k . x + b_k with w_k = S^-1 m_k are best.
-The shortest way from an image to the tie with class j is along v = w_j - w_y: margin / |v|^2 times v
-without the box, clip(x + t v, 0, 1) - x with it, t such that the tie is met (KKT; found here by
+For classes N(half + m_k, S) with equal priors the best logits are w_k . x + b_k, w_k = S^-1 m_k.
+The shortest way from an image to the tie with class j is along v = w_j - w_y: margin / |v|^2 times
+v without the box; clip(x + t v, 0, 1) - x with it, t such that the tie is met (KKT; found here by
 bisection, so that nothing is shared with what it is a check of). numpy only.
 """
 

@@ -62,15 +62,15 @@ class Planted:
     @classmethod
     def of(cls, factors: Factors, seed: int) -> Planted:
         """Return the data of a study's cell; the cell's seed is the data's, if it names none."""
-        chosen = {
-            "size": factors.image_size,
-            "channels": factors.channels,
-            "slope": factors.slope,
-            "band": factors.band,
-            "boxed": factors.boxed,
-            "seed": seed if factors.data_seed is None else factors.data_seed,
-        }
-        return cls(**{key: value for key, value in chosen.items() if value is not None})
+        usual = cls()
+        return cls(
+            size=usual.size if factors.image_size is None else factors.image_size,
+            channels=usual.channels if factors.channels is None else factors.channels,
+            slope=usual.slope if factors.slope is None else factors.slope,
+            band=usual.band if factors.band is None else factors.band,
+            boxed=bool(factors.boxed),
+            seed=seed if factors.data_seed is None else factors.data_seed,
+        )
 
     @property
     def shape(self) -> tuple[int, int, int]:
