@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         join,
         leaderboard,
         probe_transfer,
+        study_run,
         submit,
         verify,
     )
@@ -43,6 +44,7 @@ __all__ = [
     "load_model",
     "probe_transfer",
     "spectrum",
+    "study_run",
     "submit",
     "train",
     "verify",
@@ -55,6 +57,7 @@ _VERBS = (
     "join",
     "leaderboard",
     "probe_transfer",
+    "study_run",
     "submit",
     "verify",
 )

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from bench.board.compare import Difference
     from bench.board.join.join import Joined
     from bench.run.progress import Progress
+    from bench.studies.run import Progress as StudyProgress
     from bench.submissions.check.problems import Problem
     from bench.submissions.verify.remeasure import Verification
 
@@ -296,3 +297,57 @@ def probe_transfer(
         write(found, files)
     result: pd.DataFrame = table(rows(found), TRANSFER).to_pandas()
     return result.astype({"aliased": "boolean"})
+
+
+def study_run(
+    study: str,
+    *,
+    cells: Sequence[str] = (),
+    groups: Sequence[str] = (),
+    workers: int = 1,
+    output: str | Path = "results/studies",
+    submissions: str | Path | None = "submissions/studies",
+    data: str | None = None,
+    data_dir: str | Path | None = None,
+    limit: int | None = None,
+    device: str = "cpu",
+    offline: bool = False,
+    progress: StudyProgress | None = None,
+) -> int:
+    """Train and measure the cells of a study that are missing.
+
+    Args:
+        study: a study of the registry, or the path of its TOML file.
+        cells: names or patterns of cells; none: all.
+        groups: names of groups; none: all.
+        workers: processes on this machine that share the work.
+        output: folder of blocks, `<study>/<block>.parquet`, and of unfinished work.
+        submissions: folder of blocks that are there already; None: none.
+        data: as in `train`.
+        data_dir: as in `train`.
+        limit: first images of either split, for a trial.
+        device: "cpu", "cuda" or "cuda:<i>".
+        offline: never ask the network.
+        progress: who is told how far it is.
+
+    Returns:
+        How many blocks this process has finished.
+
+    Raises:
+        BenchError: the request can't be met; the text says what to do.
+    """
+    from bench.studies.run import StudyRun, run
+    from bench.studies.source import Source
+
+    source = Source(data, None if data_dir is None else str(data_dir), limit, offline)
+    asked = StudyRun(
+        study=study,
+        cells=tuple(cells),
+        groups=tuple(groups),
+        source=source,
+        output=str(output),
+        submissions=None if submissions is None else str(submissions),
+        device=device,
+        workers=workers,
+    )
+    return run(asked, progress)

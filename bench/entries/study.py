@@ -80,6 +80,10 @@ class Block(Frozen):
         """SHA-256 over its cells' identities, 64 hex digits."""
         return _digest([[cell.name, cell.identity] for cell in self.cells])
 
+    def identity_of(self, limit: int | None) -> str:
+        """Return the identity of a trial on the first images only; None: the block's own."""
+        return self.identity if limit is None else _digest([self.identity, limit])
+
 
 class Study(Frozen):
     """A controlled study: `registry/studies/<name>.toml`."""

@@ -7,6 +7,7 @@ gives the clean image, so that every image is attacked, also where a net is untr
 The metadata key `bench` holds JSON:
 
     schema_version, study, study_hash (the study's text when it was run), block, block_identity
+    limit (null, or of a trial on the first images only)
     cells: name -> {
         cell: the cell (`bench.entries.study.Cell`), identity: its hash
         n_params, affine (true: exact minima of the collapsed map)
@@ -16,8 +17,8 @@ The metadata key `bench` holds JSON:
         points: one a checkpoint, {epoch, loss, accuracy, test_loss, test_accuracy, sha256};
             of the net as it was then, on the first `loss_samples` clean training images and on the
             whole test split; sha256: of the weights
-        loss_samples, train: {fingerprint, count}, test: {fingerprint, count}
-        measured: {fingerprint, count} of the images that were attacked, with their true labels
+        inputs (null, or what was done to images while training)
+        loss_samples, train: {fingerprint, count}, test: {fingerprint, count}; whole splits
         attacks: name -> its hash
         seconds: {train, measure} }
     device, threads, versions, git, started, ended
@@ -27,7 +28,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -61,18 +62,22 @@ ROWS = pa.schema(
         pa.field("grad_rfc", pa.float32()),
         pa.field("margin", pa.float32()),
         pa.field("windowed_rfc", pa.float32()),
-        pa.field("free_l2", pa.float32()),
         pa.field("free_rfc", pa.float32()),
     ]
 )
 """l2: norm of the perturbation, [0, 1] pixel units. rfc to grad_rfc: as in a result file.
 margin: the net's logit of its own class minus its largest other logit, on the clean image.
-windowed_rfc: RFC of the perturbation times a Hann window. free_*: of the exact minimum without
-the box [0, 1]; only of affine nets. Null where a quantity does not exist."""
+windowed_rfc: RFC of the perturbation times a Hann window. free_rfc: RFC of the exact minimum
+without the box [0, 1]; only of affine nets. Null where a quantity does not exist."""
 
+STORED = pa.schema([pa.field(f.name, pa.string() if f.type == _WORD else f.type) for f in ROWS])
+"""As the file has them."""
 NUMBERS = tuple(field.name for field in ROWS if field.type == pa.float32())
-BITS = 14
-"""Significant bits of the numbers that are kept: rounded by at most 2^-14 of themselves."""
+FEW_VALUES = ("cell", "attack", "epoch", "status", "f50", "free_rfc")
+BITS = 13
+"""Significant bits of the numbers that are kept: rounded by at most 2^-13 of themselves."""
+FEWER_BITS = {"dc_share": 9, "margin": 9}
+"""Of numbers that weigh or sort others."""
 MOST_BYTES = 400 * 1024
 """Of one file."""
 
@@ -116,10 +121,10 @@ class StudyBlock:
         return kept
 
 
-def rounded(values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-    """Return numbers as float32 with :data:`BITS` significant bits, ties away from zero."""
+def rounded(values: npt.NDArray[Any], keep: int = BITS) -> npt.NDArray[np.float32]:
+    """Return numbers as float32 with so many significant bits, ties away from zero."""
     bits = np.ascontiguousarray(values, dtype=np.float32).view(np.uint32)
-    drop = 24 - BITS
+    drop = 24 - keep
     half = np.uint32(1 << (drop - 1))
     finite = np.isfinite(bits.view(np.float32))
     cut = ((bits + half) >> np.uint32(drop)) << np.uint32(drop)
@@ -132,7 +137,8 @@ def table(columns: Mapping[str, npt.NDArray[Any]]) -> pa.Table:
     arrays = []
     for field in ROWS:
         if field.name in NUMBERS:
-            values = rounded(columns.get(field.name, np.full(count, np.nan)))
+            values = columns.get(field.name, np.full(count, np.nan))
+            values = rounded(values, FEWER_BITS.get(field.name, BITS))
             arrays.append(pa.array(values, pa.float32(), from_pandas=True))
         elif field.type == _WORD:
             arrays.append(
@@ -143,21 +149,29 @@ def table(columns: Mapping[str, npt.NDArray[Any]]) -> pa.Table:
     return pa.Table.from_arrays(arrays, schema=ROWS)
 
 
+def joined(parts: Sequence[Sequence[StudyBlock]], metadata: Mapping[str, Any]) -> StudyBlock:
+    """Return the rows of many parts as one block, in their order, under its own metadata."""
+    rows = [part.rows for some in parts for part in some]
+    together = pa.concat_tables(rows).unify_dictionaries().combine_chunks()
+    return StudyBlock(together, metadata)
+
+
 def write(stream: BinaryIO, block: StudyBlock) -> None:
     """Write a block's file into a stream; the same block gives the same bytes."""
-    raw = json.dumps({"schema_version": VERSION, **block.metadata}, sort_keys=True)
-    rows = block.rows.replace_schema_metadata({METADATA_KEY: raw.encode()})
-    pq.write_table(
-        rows,
+    text = json.dumps({"schema_version": VERSION, **block.metadata}, sort_keys=True)
+    split = {name: "BYTE_STREAM_SPLIT" for name in NUMBERS if name not in FEW_VALUES}
+    with pq.ParquetWriter(
         stream,
+        block.rows.schema,
         compression="zstd",
         compression_level=19,
-        use_dictionary=["cell", "attack", "epoch", "status", "f50", "free_rfc", "clean_correct"],
-        column_encoding={
-            name: "BYTE_STREAM_SPLIT" for name in NUMBERS if name not in ("f50", "free_rfc")
-        },
+        use_dictionary=list(FEW_VALUES),
+        column_encoding={**split, "sample_id": "DELTA_BINARY_PACKED"},
         write_statistics=False,
-    )
+        store_schema=False,  # it would hold the metadata once more; `read` knows the columns
+    ) as writer:
+        writer.write_table(block.rows)
+        writer.add_key_value_metadata({METADATA_KEY: text.encode()})
 
 
 def read(path: Path) -> StudyBlock:
@@ -167,19 +181,38 @@ def read(path: Path) -> StudyBlock:
         BenchError: there is no such file, or it is no block of a study.
     """
     try:
-        rows = pq.read_table(io.BytesIO(path.read_bytes()))
-        metadata = json.loads((rows.schema.metadata or {})[METADATA_KEY])
-        if not rows.schema.equals(ROWS) or metadata["schema_version"] != VERSION:
-            raise ValueError("other columns or another version")
-        if set(rows["cell"].cast(pa.string()).unique().to_pylist()) - set(metadata["cells"]):
+        file = pq.ParquetFile(io.BytesIO(path.read_bytes()))
+        known = _metadata(file)
+        rows = file.read().replace_schema_metadata(None).cast(ROWS)
+        if set(rows["cell"].cast(pa.string()).unique().to_pylist()) - set(known["cells"]):
             raise ValueError("rows of cells that its metadata do not know")
     except (OSError, KeyError, TypeError, ValueError, pa.ArrowException) as error:
-        raise BenchError(
-            f"expected a block of a study, found {type(error).__name__} "
-            f"({str(error).splitlines()[0] if str(error) else 'unreadable'}), in {path}; "
-            "remove it and run `bench study run` again"
-        ) from None
-    return StudyBlock(rows.replace_schema_metadata(None), metadata)
+        raise _no_block(path, error) from None
+    return StudyBlock(rows, known)
+
+
+def metadata(path: Path) -> dict[str, Any]:
+    """Return a block's metadata without reading its rows. Raises BenchError as `read` does."""
+    try:
+        with path.open("rb") as stream:
+            return _metadata(pq.ParquetFile(stream))
+    except (OSError, KeyError, TypeError, ValueError, pa.ArrowException) as error:
+        raise _no_block(path, error) from None
+
+
+def _metadata(file: pq.ParquetFile) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((file.metadata.metadata or {})[METADATA_KEY])
+    if not file.schema_arrow.equals(STORED) or found["schema_version"] != VERSION:
+        raise ValueError("other columns or another version")
+    return found
+
+
+def _no_block(path: Path, error: Exception) -> BenchError:
+    reason = str(error).splitlines()[0] if str(error) else "unreadable"
+    return BenchError(
+        f"expected a block of a study, found {type(error).__name__} ({reason}), in {path}; remove "
+        "it and run `bench study run` again"
+    )
 
 
 def block_file(folder: Path, study: str, block: str) -> Path:
