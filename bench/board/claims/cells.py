@@ -96,6 +96,9 @@ def read(folder: Path, study: Study) -> Found:
         except BenchError as error:
             stale.append(f"{path.name}: {error}")
             continue
+        if block.metadata.get("limit") is not None:
+            stale.append(f"{path.name}: a trial on the first images only")
+            continue
         older += block.metadata.get("study_hash") != study.hash
         for name, facts in sorted(block.metadata["cells"].items()):
             cell = planned.get(name)
