@@ -30,6 +30,8 @@ class Claim(Frozen):
     """How the sentence became these contrasts, where that was a choice."""
     contrasts: tuple[Name, ...] = ()
     """Of this study. None: nothing here decides it."""
+    beside: tuple[Name, ...] = ()
+    """Contrasts that are shown with it and decide nothing."""
     needs: Line | None = None
     """What is missing where it can't be decided."""
 
@@ -41,8 +43,8 @@ class Contrast(Frozen):
     title: Line
     kind: Literal["difference", "trend", "agreement", "board"] = "difference"
     """"difference": left minus right. "trend": the straight line through `levels`, its last minus
-    its first value. "agreement": `metric` minus `against` of the same nets. "board": of submitted
-    models, attack by attack."""
+    its first value. "agreement": rank correlation of `metric` and `against` over all recipes that
+    `left` chooses. "board": of submitted models, attack by attack."""
     left: Selector = Field(default_factory=dict)
     right: Selector = Field(default_factory=dict)
     less: tuple[Selector, Selector] | None = None

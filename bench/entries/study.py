@@ -122,7 +122,7 @@ class Study(Frozen):
                 raise ValueError(f"expected one {what} of a name, found two {twice[0]!r}")
         known = {c.name for c in self.contrasts}
         for claim in self.claims:
-            unknown = sorted(set(claim.contrasts) - known)
+            unknown = sorted({*claim.contrasts, *claim.beside} - known)
             if unknown:
                 raise ValueError(f"claim {claim.name!r} names no contrast here: {unknown[0]!r}")
         self.blocks()

@@ -87,6 +87,11 @@ def planned(found: Found, contrast: Contrast) -> list[tuple[Comparison, str]]:
     return [(c, w) for c in comparisons(found.study, contrast) for w in ways(contrast)]
 
 
+def absent(contrast: Contrast) -> Estimate:
+    """Return what is known of a contrast whose cells no group of the plan has."""
+    return Estimate(contrast, (), (), "", measured=False, why="not run: the plan has no such cells")
+
+
 def estimate(found: Found, comparison: Comparison, way: str, claims: int, family: int) -> Estimate:
     """Measure one comparison in one way.
 
