@@ -111,16 +111,34 @@ def _image_variance(
 ) -> float:
     """Return the variance over resampled ids of the mean over seeds."""
     counts = resample_counts(array.shape[2], seed, DRAWS)
-    drawn = np.empty(DRAWS)
-    for b, count in enumerate(counts):
-        where = np.repeat(np.arange(len(count)), count.astype(np.int64))
-        some = mask[:, :, where]
-        if not some.any(axis=2).all():
-            drawn[b] = np.nan
-            continue
-        found = _of(array[:, :, where], some, power[:, :, where], statistic)
-        drawn[b] = (w @ found).mean()
+    drawn = np.zeros(DRAWS)
+    for m, weight in enumerate(w):
+        for s in range(array.shape[1]):
+            ids = mask[m, s]
+            values, share = array[m, s, ids], power[m, s, ids]
+            some = counts[:, ids]
+            with np.errstate(invalid="ignore", divide="ignore"):
+                found = (
+                    _medians(values, some)
+                    if statistic == "median"
+                    else some @ (share * values) / (some @ share)
+                )
+            drawn += weight * found / array.shape[1]
     return float(np.nanvar(drawn, ddof=1))
+
+
+def _medians(values: Floats, counts: Floats) -> Floats:
+    """Return the median of values (n,), each taken counts (B, n) times: (B,); NaN of none."""
+    order = np.argsort(values)
+    below = np.cumsum(counts[:, order], axis=1)
+    total = below[:, -1:]
+    # the two in the middle, which are one and the same of an odd number
+    first, second = (
+        (below <= np.floor(place)).sum(axis=1) for place in ((total - 1) / 2, total / 2)
+    )
+    ordered = np.append(values[order], np.nan)
+    result: Floats = np.where(total[:, 0] > 0, (ordered[first] + ordered[second]) / 2, np.nan)
+    return result
 
 
 def _ndtri(p: float) -> float:

@@ -109,13 +109,13 @@ def estimate(found: Found, comparison: Comparison, way: str, claims: int, family
         tuple((side.weight, side.label) for side in comparison.sides),
         WAYS.get(way, f"at {way}"),
     )
-    there = _seeds(comparison, found.nets)
-    wanted = _seeds(comparison, found.planned)
+    there = seeds_of(comparison, found.nets)
+    wanted = seeds_of(comparison, found.planned)
     if len(there) < min(FEWEST_SEEDS, len(wanted)):
         return replace(
             base, measured=False, why=_not_run(there, wanted), groups=_groups(found, comparison)
         )
-    gone = _diverged(comparison, found.nets, there)
+    gone = diverged_of(comparison, found.nets, there)
     if gone:
         return replace(base, comparable=False, why=f"diverged: {gone}")
     laid = lay(comparison, way, found.nets, contrast.metric, contrast.against)
@@ -133,7 +133,7 @@ def _measured(base: Estimate, laid: Laid, claims: int, family: int, wanted: int)
         own = Intervals(Interval(own.interval.mean, np.nan, np.nan), own.seeds, own.ids)
         together = own
     elif own.seeds < FEWEST_SEEDS:
-        why = f"{own.seeds} seeds, {FEWEST_SEEDS} needed for an interval"
+        why = f"{counted(own.seeds)}, {FEWEST_SEEDS} needed for an interval"
     elif own.seeds < wanted:
         why = f"{own.seeds} of {wanted} planned seeds"
     return replace(
@@ -159,7 +159,7 @@ def _seed_sd(laid: Laid) -> float:
     return float(each.std(ddof=1))
 
 
-def _seeds(comparison: Comparison, there: Mapping[str, object]) -> list[int]:
+def seeds_of(comparison: Comparison, there: Mapping[str, object]) -> list[int]:
     """Return the seeds of which all sides have a cell that is there."""
     return sorted(
         set.intersection(
@@ -168,7 +168,8 @@ def _seeds(comparison: Comparison, there: Mapping[str, object]) -> list[int]:
     )
 
 
-def _diverged(comparison: Comparison, nets: Mapping[str, Net], seeds: list[int]) -> str:
+def diverged_of(comparison: Comparison, nets: Mapping[str, Net], seeds: list[int]) -> str:
+    """Return which nets of a comparison diverged, in words; empty without any."""
     found = [
         f"{side.label} seed {s}"
         for side in comparison.sides
@@ -176,6 +177,11 @@ def _diverged(comparison: Comparison, nets: Mapping[str, Net], seeds: list[int])
         if nets[side.cells[s]].diverged is not None
     ]
     return ", ".join(found)
+
+
+def counted(seeds: int) -> str:
+    """Return "1 seed", "2 seeds"."""
+    return f"{seeds} seed" + "s" * (seeds != 1)
 
 
 def _not_run(there: list[int], wanted: list[int]) -> str:

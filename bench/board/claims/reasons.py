@@ -29,7 +29,10 @@ def reason(
         return f"nothing can be compared: {made[0].why}"
     if what.word in ("supported", "contradicted"):
         left_out = len(made) - used
-        text = f"all {used} comparisons {'agree' if what.word == 'supported' else 'oppose it'}"
+        agrees = what.word == "supported"
+        text = f"all {used} comparisons {'agree' if agrees else 'oppose it'}"
+        if used == 1:
+            text = f"its one comparison {'agrees' if agrees else 'opposes it'}"
         return text + (f"; {left_out} more can't be made" if left_out else "")
     if what.word == "depends":
         return depends(*([made[i] for i in side] for side in (what.agree, what.oppose)))
@@ -68,7 +71,7 @@ def depends(agree: Sequence[Estimate], oppose: Sequence[Estimate]) -> str:
     for trait in yes[0]:
         left = {t.get(trait, "") for t in yes}
         right = {t.get(trait, "") for t in no}
-        if not left & right:
+        if "" not in left | right and not left & right:
             return f"agrees for {', '.join(sorted(left))}; opposed for {', '.join(sorted(right))}"
     first, other = (f"{', '.join(side[0].values())}" for side in (yes, no))
     return f"no one factor tells which; agrees for example for {first}; opposed for {other}"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.board.claims.estimates import Estimate
+from bench.board.claims.estimates import Estimate, counted
 from bench.entries.claims import Contrast
 from bench.errors import BenchError
 from bench.results.read import find, read
@@ -107,5 +107,5 @@ def compared(
         images=image_interval(values[:, 0], kept[:, 0], [1, -1], sidak(claims)),
         seeds=own.seeds,
         ids=own.ids,
-        why=f"{len(seeds)} seeds, {FEWEST_SEEDS} needed for an interval" if few else "",
+        why=f"{counted(len(seeds))}, {FEWEST_SEEDS} needed for an interval" if few else "",
     )

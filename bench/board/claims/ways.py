@@ -50,6 +50,9 @@ def lay(
 ) -> Laid:
     """Return a comparison's values in one way, of the seeds that all its sides have.
 
+    Where every seed has images of its own, an id is another image in each, so each seed has the
+    mean over its own ids, repeated: seeds then carry the error of images too.
+
     Args:
         comparison: with all its sides.
         way: "end", "epoch", "loss", "accuracy", "growth", or "epoch N".
@@ -57,6 +60,35 @@ def lay(
         metric: the quantity.
         against: one that is taken off it, image by image.
     """
+    laid = _lay(comparison, way, nets, metric, against)
+    names = [name for side in comparison.sides for name in side.cells.values() if name in nets]
+    return _by_seed(laid) if any(_own_images(nets[name]) for name in names) else laid
+
+
+def _own_images(net: Net) -> bool:
+    factors = net.cell.factors
+    return factors.data == "planted" and factors.data_seed is None
+
+
+def _by_seed(laid: Laid) -> Laid:
+    """Give every id of a seed that seed's mean over the ids that all sides keep."""
+    mask = (laid.kept & np.isfinite(laid.values)).all(axis=0)
+    counts = mask.sum(axis=1)
+    fewest = int(counts[counts > 0].min()) if (counts > 0).any() else 0
+    total = np.where(mask, laid.values, 0.0).sum(axis=2)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        means = total / counts
+    values = np.repeat(means[:, :, None], fewest, axis=2)
+    return Laid(values, np.isfinite(values), laid.weights, laid.detail, laid.why)
+
+
+def _lay(
+    comparison: Comparison,
+    way: str,
+    nets: Mapping[str, Net],
+    metric: str,
+    against: str | None = None,
+) -> Laid:
     weights = np.array([side.weight for side in comparison.sides])
     sides = _common_seeds(comparison, nets)
     ids = max((len(r.kept) for side in sides for net in side for r in net.rows.values()), default=0)
