@@ -10,6 +10,7 @@ import numpy as np
 from bench.board.claims.cells import Found, Net
 from bench.board.claims.estimates import Estimate
 from bench.board.claims.judge import Judged
+from bench.entries.factors import matches
 from bench.figures.dynamics import Curve, Dynamics
 from bench.figures.forest import Forest, Group, Line
 from bench.figures.style import Drawing
@@ -49,17 +50,17 @@ def dynamics(found: Found) -> Drawing | None:
         curves = [
             _curve(net)
             for net in found.nets.values()
-            if net.cell.factors.relu == relu and _is_plain(net) and len(_trained(net)) > 1
+            if net.cell.factors.relu == relu and _is_plain(net, found) and len(_trained(net)) > 1
         ]
         if curves:
             rows.append((title, curves))
     return Dynamics(rows) if rows else None
 
 
-def _is_plain(net: Net) -> bool:
+def _is_plain(net: Net, found: Found) -> bool:
     f = net.cell.factors
-    usual = (1, None, "natural", "none", 16)
-    return (f.depth, f.kernel, f.data, f.defence, f.epochs) == usual
+    usual = matches(f, {**found.study.fixed, "relu": f.relu})
+    return usual and f.data == "natural"
 
 
 def _trained(net: Net) -> list[int]:
