@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from bench.board.compare import Difference
     from bench.board.join.join import Joined
     from bench.run.progress import Progress
+    from bench.studies.plan import StudyPlan
     from bench.studies.run import Progress as StudyProgress
     from bench.submissions.check.problems import Problem
     from bench.submissions.verify.remeasure import Verification
@@ -376,3 +377,67 @@ def study_report(
     made = report(Path(studies), Path(submissions), Path(output))
     write(made.files, Path(output))
     return {each.claim.name: each.verdict.word for each in made.judged}
+
+
+def study_plan(
+    study: str,
+    *,
+    cells: Sequence[str] = (),
+    groups: Sequence[str] = (),
+    output: str | Path = "results/studies",
+    submissions: str | Path | None = "submissions/studies",
+    time: bool = True,
+) -> StudyPlan:
+    """Return a study's cells, which of them are there, and what the others cost.
+
+    Args:
+        study: as in `study_run`.
+        cells: as in `study_run`.
+        groups: as in `study_run`.
+        output: as in `study_run`.
+        submissions: as in `study_run`.
+        time: time kinds of cells of which none is finished; False: their cost stays unknown.
+
+    Raises:
+        BenchError: there is no such study, group or cell.
+    """
+    from bench.studies.plan import plan
+    from bench.studies.run import StudyRun
+
+    asked = StudyRun(
+        study=study,
+        cells=tuple(cells),
+        groups=tuple(groups),
+        output=str(output),
+        submissions=None if submissions is None else str(submissions),
+    )
+    if not time:
+        return plan(asked.shelf(), asked.blocks())
+    from bench.studies.timing import timed
+
+    return plan(asked.shelf(), asked.blocks(), timed)
+
+
+def study_submit(
+    study: str,
+    *,
+    output: str | Path = "results/studies",
+    submissions: str | Path = "submissions",
+) -> list[Path]:
+    """Check the finished blocks of a study and copy them into the folder of submissions.
+
+    Args:
+        study: as in `study_run`.
+        output: folder that `study_run` wrote to.
+        submissions: folder of submissions; blocks go to `studies/<study>/` there.
+
+    Returns:
+        The files that were written: blocks that are not there yet, or were other ones.
+
+    Raises:
+        BenchError: a block does not pass the checks; none is copied.
+    """
+    from bench.entries import registry
+    from bench.submissions.studies import submit_blocks
+
+    return submit_blocks(registry.study(study), Path(output), Path(submissions))

@@ -37,6 +37,44 @@ def study() -> None:
     """Nets under chosen factors and seeds, measured along training, held to written claims."""
 
 
+@app.command("plan")
+def plan(
+    name: Name,
+    cells: Cells = None,
+    group: Groups = None,
+    output: Output = Path("results/studies"),
+    every: Annotated[bool, typer.Option("--list", help="A line for each cell.")] = False,
+    time: Annotated[
+        bool, typer.Option("--time/--no-time", help="Time kinds of cells that nobody has run yet.")
+    ] = True,
+) -> None:
+    """Show a study: its groups, how many cells are there, and the hours that the rest takes.
+
+    Hours are those of one process. They come from the finished cells of the same kind; where there
+    are none, from some timed steps on this machine (marked ~).
+    """
+    from bench.api import study_plan
+    from bench.cli.study_text import plan_lines
+
+    found = study_plan(name, cells=cells or (), groups=group or (), output=output, time=time)
+    sys.stdout.write("\n".join(plan_lines(found, every)) + "\n")
+
+
+@app.command("submit")
+def submit(
+    name: Name,
+    output: Output = Path("results/studies"),
+    submissions: Annotated[
+        Path, typer.Option("--submissions", help="Folder of submissions.")
+    ] = Path("submissions"),
+) -> None:
+    """Check finished blocks and copy them to submissions/studies/NAME/, to be committed."""
+    from bench.api import study_submit
+
+    copied = study_submit(name, output=output, submissions=submissions)
+    sys.stdout.write(f"{len(copied)} blocks copied to {submissions / 'studies'}\n")
+
+
 @app.command("run")
 def run(
     name: Name,

@@ -41,6 +41,8 @@ import pyarrow.parquet as pq
 from bench.errors import BenchError
 from bench.results.schema import METADATA_KEY
 
+STUDIES = "studies"
+"""Folder of studies among those of protocols."""
 VERSION = 1
 """Version of these files' layout, in their metadata."""
 
