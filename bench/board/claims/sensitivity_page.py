@@ -132,7 +132,7 @@ def _settings() -> list[tuple[str, str]]:
 
 def _board_row(found: Estimate, protocol: str, attack: str) -> dict[str, object]:
     return {
-        "Pair": markdown(found.label.replace("fashionmnist-", "")),
+        "Pair": markdown(found.label),
         "Protocol": protocol,
         "Attack": attack,
         "Difference": signed(found.images) if found.measured else "not run",

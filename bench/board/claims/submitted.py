@@ -91,7 +91,8 @@ def compared(
 ) -> Estimate:
     """Return left minus right of one pair of models under one attack."""
     left, right = (board.seeds(protocol, name, attack, contrast.metric) for name in pair)
-    base = Estimate(contrast, (f"{pair[0]} - {pair[1]}",), ((1, pair[0]), (-1, pair[1])), attack)
+    sides = ((1.0, pair[0]), (-1.0, pair[1]))
+    base = Estimate(contrast, (_short(*pair),), sides, attack)
     seeds = sorted(left.keys() & right.keys())
     if not seeds:
         return replace(base, measured=False, why="not run")
@@ -109,3 +110,11 @@ def compared(
         ids=own.ids,
         why=f"{counted(len(seeds))}, {FEWEST_SEEDS} needed for an interval" if few else "",
     )
+
+
+def _short(left: str, right: str) -> str:
+    """Return "left - right" without the data set's name, if it is the same."""
+    dataset = left.partition("-")[0] + "-"
+    if right.startswith(dataset):
+        return f"{left.removeprefix(dataset)} - {right.removeprefix(dataset)}"
+    return f"{left} - {right}"
