@@ -416,3 +416,28 @@ def study_submit(
     from bench.submissions.studies import submit_blocks
 
     return submit_blocks(registry.study(study), Path(output), Path(submissions))
+
+
+def study_compare(
+    study: str,
+    *,
+    output: str | Path = "results/studies",
+    submissions: str | Path = "submissions/studies",
+) -> dict[str, list[str]]:
+    """Compare blocks that were run again with those that are there.
+
+    Args:
+        study: as in `study_run`.
+        output: folder that the second run wrote to.
+        submissions: folder of blocks that are there.
+
+    Returns:
+        Block -> in what the two differ, a line each, but for times, machine and versions; none:
+        they are the same numbers.
+
+    Raises:
+        BenchError: no block is in both folders.
+    """
+    from bench.studies.places import compared
+
+    return compared(study, Path(output), Path(submissions))
