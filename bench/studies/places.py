@@ -143,7 +143,7 @@ def compared(name: str, one: Path, other: Path) -> dict[str, list[str]]:
             found[block.name] = disagreement(*(study_blocks.read(p) for p in paths if p))
     if not found:
         raise BenchError(
-            f"expected a block of study {study.name!r} in {one} and in {other}, found none in both; "
+            f"expected a block of study {study.name!r} in {one} and in {other}, found none; "
             "run one with `bench study run --again`"
         )
     return found
