@@ -169,7 +169,15 @@ def test_a_library_away_from_home_is_seen(tmp_path: Path) -> None:
     assert strays("figures/x.py", {"matplotlib"}) == strays("results/x.py", {"pyarrow"}) == []
 
 
-LIGHT = ["stats", "results", "figures", "board", "submissions.check", "submissions.submit"]
+LIGHT = [
+    "stats",
+    "results",
+    "figures",
+    "board",
+    "studies.plan",
+    "submissions.check",
+    "submissions.submit",
+]
 
 
 @pytest.mark.parametrize("room", LIGHT)
