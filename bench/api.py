@@ -298,6 +298,31 @@ def probe_transfer(
     return result.astype({"aliased": "boolean"})
 
 
+def study_report(
+    studies: str | Path = "submissions/studies",
+    submissions: str | Path = "submissions",
+    output: str | Path = "leaderboard",
+) -> dict[str, str]:
+    """Hold all studies to their claims: write the pages and figures, and return the verdicts.
+
+    Args:
+        studies: folder of `<study>/<block>.parquet`; what is missing in it is undecided.
+        submissions: folder of the board's results.
+        output: folder of the board.
+
+    Returns:
+        Name of a claim -> "supported", "contradicted", "depends" or "undecided".
+
+    Raises:
+        BenchError: a study or the place can't be read or written.
+    """
+    from bench.board.claims.write import report, write
+
+    made = report(Path(studies), Path(submissions), Path(output))
+    write(made.files, Path(output))
+    return {each.claim.name: each.verdict.word for each in made.judged}
+
+
 def study_submit(
     study: str,
     *,

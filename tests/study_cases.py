@@ -1,130 +1,98 @@
-"""A tiny study on made-up images, for the tests of studies."""
+"""Made-up blocks of studies with known differences, for the claims' report."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import pytest
-from fabricate import write_idx
-from test_train import without_fingerprints
 
-from bench.entries import registry
-from bench.results.workplace import Timing
-from bench.studies.run import StudyRun
-from bench.studies.source import Source
+from bench.entries.study import Cell, Study
+from bench.results import study_blocks
+from bench.results.study_blocks import StudyBlock, block_file
 
-QUICK = Timing(beat=0.05, stale=0.5, poll=0.01, longest=0.05)
-TRAIN, TEST = 240, 40
-
-TINY = """
-name = "tiny"
-title = "A study of seconds"
-known = ["Nothing."]
-samples = 12
-linear_samples = 30
-checkpoints = [0, 1, 2]
-
-[fixed]
-epochs = 2
-learning_rate = 0.01
-
-[[groups]]
-name = "linear"
-title = "Linear nets"
-priority = 1
-seeds = [0, 1]
-[groups.factors]
-relu = [false]
-family = ["local-conv"]
-
-[[groups]]
-name = "relu"
-title = "Nets with ReLU"
-priority = 2
-seeds = [0]
-together = ["family"]
-[groups.factors]
-relu = [true]
-family = ["local-conv", "local-conv-same"]
-
-[[contrasts]]
-name = "shared"
-title = "Padding"
-left = { family = "local-conv" }
-right = { family = "local-conv-same" }
-expect = "greater"
-
-[[claims]]
-name = "padding"
-sentence = "Padding matters."
-source = "nowhere"
-contrasts = ["shared"]
-"""
-BLOCKS = ("local-conv-lr0.01-e2-seed0", "local-conv-lr0.01-e2-seed1", "relu-relu-lr0.01-e2-seed0")
+RfcOf = Callable[[Cell, int], float]
+"""Cell and epoch -> its true mean RFC."""
 
 
-def make(folder: Path) -> Path:
-    """Write images and a registry with the study `tiny`; return the registry."""
-    rng = np.random.default_rng(0)
-    for split, count in (("train", TRAIN), ("test", TEST)):
-        labels = rng.integers(0, 10, count)
-        pixels = rng.integers(0, 128, (count, 28, 28), dtype=np.uint8)
-        for image, label in zip(pixels, labels, strict=True):
-            image[2 * label : 2 * label + 4] += 100  # a bright bar that says the class
-        write_idx(folder / "data", pixels, labels, split)
-    made = without_fingerprints(folder / "registry", "fashionmnist", TRAIN, TEST)
-    if (made / "studies").is_symlink():
-        (made / "studies").unlink()
-    (made / "studies").mkdir()
-    (made / "studies" / "tiny.toml").write_text(TINY)
-    return made
+def write_cells(
+    folder: Path,
+    study: Study,
+    rfc_of: RfcOf,
+    cells: Iterable[Cell] | None = None,
+    *,
+    seed_sd: float = 0.002,
+    diverged: Callable[[Cell], bool] = lambda cell: False,
+) -> None:
+    """Write a block for every cell, as `bench study run` would."""
+    wanted = None if cells is None else {cell.name for cell in cells}
+    for block in study.blocks():
+        chosen = [c for c in block.cells if wanted is None or c.name in wanted]
+        if chosen:
+            write_block(folder, study, block.name, chosen, rfc_of, seed_sd, diverged)
 
 
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The folder of the tiny study, whose registry is the one in use."""
-    folder = tmp_path_factory.mktemp("study")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("BENCH_REGISTRY", str(make(folder)))
-        registry.forget()
-        yield folder
-    registry.forget()
+def write_block(
+    folder: Path,
+    study: Study,
+    name: str,
+    cells: list[Cell],
+    rfc_of: RfcOf,
+    seed_sd: float,
+    diverged: Callable[[Cell], bool],
+) -> None:
+    parts, facts = [], {}
+    for cell in cells:
+        gone = diverged(cell)
+        epochs = [e for e in cell.checkpoints if not gone or e < 2]
+        parts += [part(cell, e, rfc_of(cell, e), seed_sd) for e in epochs]
+        facts[cell.name] = cell_facts(cell, epochs, gone)
+    metadata: dict[str, Any] = {
+        "study": study.name, "study_hash": study.hash, "block": name, "limit": None,
+        "block_identity": "0", "cells": facts, "versions": {}, "threads": 1,
+    }  # fmt: skip
+    path = block_file(folder, study.name, name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as stream:
+        study_blocks.write(stream, study_blocks.joined([parts], metadata))
 
 
-def asked(folder: Path, output: str, cells: Sequence[str] = (), **options: object) -> StudyRun:
-    """What is asked for in a folder of the tiny study."""
-    return StudyRun(
-        study="tiny",
-        cells=tuple(cells),
-        source=Source(data_dir=str(folder / "data")),
-        output=str(folder / output),
-        submissions=None,
-        threads=1,
-        **options,  # type: ignore[arg-type]
-    )
+def part(cell: Cell, epoch: int, rfc: float, seed_sd: float) -> StudyBlock:
+    """Rows of one checkpoint: images share their effects, seeds have theirs."""
+    count = cell.samples_at(epoch)
+    images = np.random.default_rng(1).normal(0, 0.02, count)
+    of_seed = np.random.default_rng([cell.seed, sum(cell.factors.name.encode())])
+    noise = np.random.default_rng([2, cell.seed, epoch]).normal(0, 0.005, count)
+    values = rfc + images + noise + of_seed.normal(0, seed_sd)
+    columns: dict[str, Any] = {
+        "cell": np.full(count, cell.name, dtype=object),
+        "attack": np.full(count, cell.attack, dtype=object),
+        "epoch": np.full(count, epoch, dtype=np.int16),
+        "sample_id": np.arange(count, dtype=np.int32),
+        "clean_correct": np.arange(count) % 10 != cell.seed % 3,
+        "status": np.full(count, "ok", dtype=object),
+        "l2": np.full(count, 0.5) + images,
+        "rfc": values, "hfe": values, "f50": values, "windowed_rfc": values,
+        "grad_rfc": values + 0.05, "dc_share": np.full(count, 0.1),
+        "margin": np.full(count, 3.0),
+    }  # fmt: skip
+    if not cell.factors.relu:
+        columns["free_rfc"] = values - 0.01
+    return StudyBlock(study_blocks.table(columns), {"cells": {cell.name: {}}})
 
 
-KILLED = """
-import sys, time
-from pathlib import Path
-sys.path.insert(0, sys.argv[1])
-import study_cases
-from bench.studies import run
-class Stalls(run.Progress):
-    def through(self, doing, share):
-        if doing.startswith(sys.argv[4]) and share >= float(sys.argv[5]):
-            print("stalled", flush=True)
-            time.sleep(600)
-run.run(study_cases.asked(Path(sys.argv[2]), sys.argv[3]), Stalls(), study_cases.QUICK)
-"""
-
-
-def start_and_stall(folder: Path, output: str, doing: str, share: float) -> subprocess.Popen[str]:
-    """Start a run in a process of its own that stops where it has something to do."""
-    tests = str(Path(__file__).parent)
-    script = [sys.executable, "-c", KILLED, tests, str(folder), output, doing, str(share)]
-    return subprocess.Popen(script, stdout=subprocess.PIPE, text=True)
+def cell_facts(cell: Cell, epochs: list[int], gone: bool) -> dict[str, Any]:
+    fast = cell.factors.learning_rate
+    points = [
+        {"epoch": e, "loss": 2.3 / (1 + 100 * fast * e), "accuracy": 50.0, "test_loss": 1.0,
+         "test_accuracy": 90 - 80 / (1 + 100 * fast * e), "sha256": "0"}
+        for e in epochs
+    ]  # fmt: skip
+    return {
+        "cell": cell.model_dump(mode="json"),
+        "identity": cell.identity,
+        "affine": not cell.factors.relu,
+        "diverged": {"epoch": 2, "text": "the loss is not finite"} if gone else None,
+        "points": points,
+    }

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from study_cases import BLOCKS, QUICK, TINY, asked, start_and_stall, tiny
+from tiny_study import BLOCKS, QUICK, TINY, asked, start_and_stall, tiny
 from torch import nn
 from torch.nn import functional as F
 

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from study_cases import BLOCKS, QUICK, asked, tiny
+from tiny_study import BLOCKS, QUICK, asked, tiny
 
 from bench.entries import registry
 from bench.entries.dataset import Fingerprints

@@ -8,11 +8,12 @@ from typing import Annotated
 
 import typer
 
+from bench.cli.study_report import report
 from bench.errors import BenchError
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Controlled studies: `bench study plan NAME`, `bench study run NAME`.",
+    help="Controlled studies: `bench study plan NAME`, `run NAME`, `report`.",
 )
 
 Name = Annotated[str, typer.Argument(help="A study of the registry, or its TOML file.")]
@@ -136,3 +137,6 @@ def run(
         progress=Lines(),
     )
     sys.stdout.write(f"{done} blocks finished by this process; all that were asked for are there\n")
+
+
+app.command("report")(report)

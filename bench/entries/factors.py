@@ -22,10 +22,11 @@ StudyFamily = Literal[
     "vit",
     "mlp-mixer",
     "resmlp",
+    "optimum",
 ]
 """The paper's four; `local-conv-same`: 3x3 with zero padding 1, no bias and normal initial weights,
 all as `locally-connected` has it, but with weights that are shared between positions; small timm
-nets."""
+nets; `optimum`: the best classifier of planted images, which is linear and not trained."""
 LINEAR_FAMILIES = ("fully-connected", "full-conv", "locally-connected", "local-conv")
 Variant = Literal["natural", "shuffled-labels", "whitened", "low-passed", "planted"]
 Defence = Literal["none", "pgd-l2", "noise"]
@@ -66,7 +67,9 @@ class Factors(Frozen):
     def _fit_together(self) -> Factors:
         if self.kernel is not None and self.family != "local-conv":
             raise ValueError(f"kernel belongs to family local-conv, not {self.family}")
-        small = self.family not in (*LINEAR_FAMILIES, "local-conv-same")
+        if self.family == "optimum" and (self.data != "planted" or self.relu or self.epochs):
+            raise ValueError("family optimum needs data planted, relu false and epochs 0")
+        small = self.family not in (*LINEAR_FAMILIES, "local-conv-same", "optimum")
         if small and (self.depth != 1 or not self.relu):
             raise ValueError(f"family {self.family} has its own depth and is never linear")
         planted = [self.band, self.image_size, self.channels, self.slope, self.boxed]

@@ -80,7 +80,9 @@ def job_of(cell: Cell, data: Data, folder: Path, device: str) -> Job:
     factors = cell.factors
     net, builder = described(factors)
     recipe = Recipe(
-        learning_rate=factors.learning_rate, batch_size=factors.batch_size, epochs=cell.epochs
+        learning_rate=factors.learning_rate,
+        batch_size=factors.batch_size,
+        epochs=max(1, cell.epochs),
     )
     return Job(
         model=cell.name,
@@ -101,11 +103,14 @@ def job_of(cell: Cell, data: Data, folder: Path, device: str) -> Job:
 def trained(
     job: Job, checkpoints: tuple[int, ...], through: Callable[[int, int], None]
 ) -> Diverged | None:
-    """Train a cell, or go on with it, until all its checkpoints are kept.
+    """Train a cell, or go on with it, until all its checkpoints are kept; epoch 0 needs nothing.
 
     Returns:
         What stopped the training, if the loss became infinite or NaN.
     """
+    if checkpoints == (0,):
+        Keeper(job, checkpoints, through).net(0, initial_net(job))
+        return None
     try:
         train(job, reporter=Keeper(job, checkpoints, through))
     except Diverged as error:
