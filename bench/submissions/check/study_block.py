@@ -138,6 +138,8 @@ def _check_images(cell: Cell, facts: CellFacts, at: str, findings: Findings) -> 
     factors = cell.factors
     if factors.data == "planted":
         counts = (factors.train_count, facts.test.count)
+    elif factors.data == "mnist-5000":
+        counts = (4000, 1000)
     else:
         entry = registry.dataset(factors.dataset)
         counts = (factors.train_count or entry.train_count, entry.test_count)
