@@ -384,6 +384,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(
     left = [p for p in (tiny / output / "tiny" / "work").rglob("*.safetensors") if p.is_file()]
     assert left  # it was killed in the middle of a block
     assert run(asked(tiny, output, [BLOCKS[0]]), timing=QUICK) == 1
+    assert not [p for p in (tiny / output / "tiny" / "work").rglob("*") if p.is_file()]
     mine, other = (folder / f"{BLOCKS[0]}.parquet" for folder in (tiny / output / "tiny", whole))
     assert told(mine) == told(other)
 
