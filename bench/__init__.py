@@ -24,15 +24,15 @@ if TYPE_CHECKING:
         evaluate,
         join,
         leaderboard,
+        probe,
         probe_transfer,
-        study_plan,
         study_report,
-        study_run,
         study_submit,
         submit,
         verify,
     )
     from bench.models.load import load_model
+    from bench.studies.calls import study_compare, study_plan, study_run
     from bench.training.train import train
 
 __version__ = "0.1.0"
@@ -45,8 +45,10 @@ __all__ = [
     "join",
     "leaderboard",
     "load_model",
+    "probe",
     "probe_transfer",
     "spectrum",
+    "study_compare",
     "study_plan",
     "study_report",
     "study_run",
@@ -62,19 +64,20 @@ _VERBS = (
     "evaluate",
     "join",
     "leaderboard",
+    "probe",
     "probe_transfer",
-    "study_plan",
     "study_report",
-    "study_run",
     "study_submit",
     "submit",
     "verify",
 )
+_STUDIES = ("study_compare", "study_plan", "study_run")
 _LAZY = {
     "load_model": ("bench.models.load", "load_model"),
     "spectrum": ("bench.spectrum", None),
     "train": ("bench.training.train", "train"),
     **{name: ("bench.api", name) for name in _VERBS},
+    **{name: ("bench.studies.calls", name) for name in _STUDIES},
 }
 
 

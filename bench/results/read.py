@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from bench.entries.fields import SIDE_KINDS
 from bench.entries.rules import Rules, rules_for
 from bench.errors import BenchError
 from bench.metrics import readable
@@ -20,9 +21,6 @@ from bench.results.samples import COLUMNS, SHOWN, Samples, arrange
 from bench.results.schema import METADATA_KEY
 from bench.results.study_blocks import STUDIES
 from bench.results.transform import transform_text
-
-SIDE_KINDS = ("extras", "clean", "perturbations")
-"""Kinds of side files `<model>.<kind>.parquet`."""
 
 ERRORS = (pa.ArrowException, OSError, ValueError, TypeError, KeyError, RecursionError)
 """What a damaged file may raise."""

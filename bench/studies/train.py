@@ -17,7 +17,10 @@ from bench.studies.images import Data
 from bench.studies.nets import described
 from bench.training.curves import EpochRow
 from bench.training.job import Job
-from bench.training.loop import Diverged, Reporter, initial_net, train
+from bench.training.loop import Diverged, Reporter, initial_net, scaled, train
+
+FEW = 100
+"""Test images whose logits must be finite for a net to be kept."""
 
 
 class Keeper(Reporter):
@@ -45,9 +48,26 @@ class Keeper(Reporter):
         self._through(self._done, self._all)
 
     def net(self, epoch: int, net: nn.Module) -> None:
-        """Keep it, if it is wanted."""
+        """Keep it, if it is wanted.
+
+        Raises:
+            Diverged: its logits are not finite: its last steps went where no loss was taken any
+                more.
+        """
         if epoch in self._checkpoints:
+            self._must_be_finite(epoch, net)
             write_checkpoint(kept_path(self._job, epoch), net.state_dict(), {"epoch": epoch})
+
+    @torch.no_grad()
+    def _must_be_finite(self, epoch: int, net: nn.Module) -> None:
+        images = scaled(self._job.test.planes(FEW)).to(self._job.device)
+        if not bool(net(images).isfinite().all()):
+            rate = self._job.recipe.learning_rate
+            raise Diverged(
+                f"expected a finite loss, got logits that are not, after epoch {epoch} of "
+                f"{self._job.model}; lower the rate (it is {rate:g})",
+                epoch,
+            )
 
 
 def kept_path(job: Job, epoch: int) -> Path:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.entries.probes import PROBES
 from bench.results.study_blocks import MOST_BYTES as STUDY_BLOCK_BYTES
 from bench.results.study_blocks import STUDIES
 from bench.submissions.check.problems import Findings, Problem, printable
@@ -26,6 +27,11 @@ MAX_RECORD = 200_000
 STUDIES_BYTES = 15 * 2**20
 """Of all blocks of all studies together."""
 KINDS = (".extras.parquet", ".verify.json", ".parquet")
+PROBE = re.compile(
+    r"^[A-Za-z0-9][A-Za-z0-9_.+-]*?(@random)?(@seed[0-9]+)?\.(" + "|".join(PROBES) + r")\.parquet$"
+)
+"""`<model>[@random][@seedN].<probe>.parquet` in `probes/<dataset>/`: shown, never ranked."""
+MAX_PROBE = 400_000
 RESERVED = (".extras", ".clean", ".perturbations", ".verify")
 
 _LAYOUT = "submissions/<protocol>/<dataset>/<model>.parquet"
@@ -81,6 +87,9 @@ def collect(paths: Sequence[Path]) -> tuple[list[Place], list[Problem]]:
             findings.add("", "expected a file or folder, found a link", "submit the file itself")
         else:
             for file in _files(path, findings):
+                if file.absolute().parent.parent.name == "probes":
+                    problems += _probe(file)
+                    continue
                 place, bad = _place(file)
                 places += [place] if place is not None else []
                 problems += bad
@@ -110,6 +119,18 @@ def _files(path: Path, findings: Findings) -> list[Path]:
             continue
         found.append(item)
     return found
+
+
+def _probe(file: Path) -> list[Problem]:
+    """Return what is wrong with the name, place and size of a probe's file; it is not opened."""
+    findings = Findings(str(file))
+    if not PROBE.match(file.name) or len(file.name) > MAX_NAME + 20:
+        text = f"expected a probe's <model>.<probe>.parquet, found {printable(file.name[:40])!r}"
+        findings.add("", text, f"probes are {', '.join(PROBES)}; remove it")
+    if file.lstat().st_size > MAX_PROBE:
+        text = f"expected at most {MAX_PROBE:,} bytes, found {file.lstat().st_size:,}"
+        findings.add("", text, "measure it on fewer samples")
+    return findings.problems
 
 
 def _place(file: Path) -> tuple[Place | None, list[Problem]]:
