@@ -224,7 +224,14 @@ def test_what_has_not_run_is_undecided(tmp_path: Path) -> None:
     assert half.why == "8 of 16 comparisons agree, 0 oppose it; 8 are not run"
     few = tmp_path / "few"
     write_cells(few, of, gap(0.1, 0.1), [c for c in cells(of) if c.seed < 2])
-    assert judged(few, of).why == "not run"
+    some_seeds = judged(few, of)
+    assert some_seeds.why == "not run: 2 of the seeds that it takes at most"
+    # what there is, is shown, with images as its only error
+    for e in some_seeds.estimates:
+        assert (e.seeds, e.measured) == (2, False)
+        assert np.isnan(e.own.low)
+        assert e.own.mean == pytest.approx(0.1, abs=0.01)
+        assert e.images.low < e.images.high
 
 
 def test_two_seeds_have_no_interval_even_if_two_were_planned(tmp_path: Path) -> None:

@@ -142,7 +142,7 @@ def test_the_report_says_what_the_blocks_say(toys: Path, tmp_path: Path) -> None
     assert "provisional" not in page
     # the board's models have seeds under the primary attack only
     assert "**undecided**: 1 of 2 comparisons agree" in page
-    assert "of these weights, over images alone" in page
+    assert "weights as they are, over images alone" in page
     sensitivity = made.files["sensitivity.md"].decode()
     assert "Of 2 comparisons 2 say the same under all choices" in sensitivity
     assert "caro2024-absstep" in sensitivity

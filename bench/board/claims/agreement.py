@@ -14,7 +14,7 @@ from bench.stats.correlation import spearman_closed
 from bench.stats.intervals import Interval
 
 FEWEST_RECIPES = 10
-"""Below which no rank correlation is reported."""
+"""Below which no rank correlation is reported; nor is one of less than half of the planned ones."""
 
 
 def points(found: Found, contrast: Contrast) -> list[tuple[str, float, float]]:
@@ -50,7 +50,7 @@ def agreement(found: Found, contrast: Contrast, claims: int, family: int) -> Est
     there = points(found, contrast)
     base = f"{contrast.metric} against {contrast.against}"
     sides = ((1.0, contrast.metric), (1.0, str(contrast.against)))
-    if len(there) < min(FEWEST_RECIPES, planned) or not there:
+    if len(there) < min(max(FEWEST_RECIPES, planned / 2), planned) or not there:
         why = f"not run: {len(there)} of {planned} recipes"
         return Estimate(contrast, (base,), sides, "over recipes", measured=False, why=why)
     x, y = (np.array([p[i] for p in there]) for i in (1, 2))

@@ -11,6 +11,7 @@ from bench.board.claims.cells import Found, Net
 from bench.board.claims.pairs import Comparison, comparisons
 from bench.board.claims.ways import WAYS, Laid, lay
 from bench.entries.claims import Contrast
+from bench.stats.choices import image_interval
 from bench.stats.contrasts import Contrast as Intervals
 from bench.stats.contrasts import contrast as interval_of
 from bench.stats.contrasts import sidak
@@ -111,17 +112,40 @@ def estimate(found: Found, comparison: Comparison, way: str, claims: int, family
     )
     there = seeds_of(comparison, found.nets)
     wanted = seeds_of(comparison, found.planned)
-    if len(there) < min(FEWEST_SEEDS, len(wanted)):
-        return replace(
-            base, measured=False, why=_not_run(there, wanted), groups=_groups(found, comparison)
-        )
+    done = len(there) >= min(FEWEST_SEEDS, len(wanted))
+    if not done:
+        groups = _groups(found, comparison)
+        base = replace(base, measured=False, why=_not_run(there, wanted), groups=groups)
+    if not there:
+        return base
     gone = diverged_of(comparison, found.nets, there)
     if gone:
-        return replace(base, comparable=False, why=f"diverged: {gone}")
+        why = f"diverged: {gone}"
+        return replace(base, comparable=False, measured=True, groups=(), why=why)
     laid = lay(comparison, way, found.nets, contrast.metric, contrast.against)
+    if not done:
+        return _so_far(base, laid, claims)
     if laid.why is not None:
         return replace(base, comparable=False, why=laid.why, detail=laid.detail)
     return _measured(base, laid, claims, family, len(wanted))
+
+
+def _so_far(base: Estimate, laid: Laid, claims: int) -> Estimate:
+    """Return what one or two seeds of more say: a mean, and its error over images alone."""
+    found = interval_of(laid.values, laid.kept, laid.weights, claims)
+    if laid.why is not None or found.ids < FEWEST_IDS:
+        return base
+    only = Interval(found.interval.mean, np.nan, np.nan)
+    return replace(
+        base,
+        detail=laid.detail,
+        own=only,
+        together=only,
+        images=image_interval(laid.values[:, 0], laid.kept[:, 0], laid.weights, sidak(claims)),
+        seeds=found.seeds,
+        ids=found.ids,
+        seed_sd=_seed_sd(laid),
+    )
 
 
 def _measured(base: Estimate, laid: Laid, claims: int, family: int, wanted: int) -> Estimate:

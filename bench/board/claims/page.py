@@ -175,11 +175,25 @@ def _table(made: Sequence[Estimate], smallest: float) -> str:
     says_ = f"the claim says {of.expect}" + (f" within {margin:g}" if of.within else "")
     if of.kind != "agreement":
         says_ += f"; smallest effect {margin:g}" if not of.within else ""
-    rows = [_row(e, margin) for e in made]
+    rows = [_row(some, margin) for some in _together(made)]
     return f"{markdown(of.title)} ({says_}):\n\n" + tabular(rows, "github") + "\n"
 
 
-def _row(found: Estimate, margin: float) -> dict[str, object]:
+def _together(made: Sequence[Estimate]) -> list[tuple[Estimate, ...]]:
+    """Return estimates one by one; ways of one comparison of which nothing has run, together."""
+    groups: list[tuple[Estimate, ...]] = []
+    for e in made:
+        last = groups[-1][0] if groups else None
+        empty = not e.measured and math.isnan(e.own.mean)
+        if last is not None and empty and (last.where, last.measured) == (e.where, e.measured):
+            groups[-1] = (*groups[-1], e)
+        else:
+            groups.append((e,))
+    return groups
+
+
+def _row(some: Sequence[Estimate], margin: float) -> dict[str, object]:
+    found = some[0]
     answer = {"agree": "agrees", "oppose": "opposes", "open": "open"}
     word = answer[says(found.contrast.expect, found.own, margin)]
     if not found.measured:
@@ -188,10 +202,11 @@ def _row(found: Estimate, margin: float) -> dict[str, object]:
         word = "no comparison"
     note = "; ".join(markdown(t) for t in (found.detail, found.why) if t)
     if not math.isnan(found.images.low) and math.isnan(found.own.low):
-        note += f"; of these weights, over images alone: {signed(found.images)}"
+        seeds = "" if found.seeds < 2 else " of the first seed"
+        note += f"; weights{seeds} as they are, over images alone: {signed(found.images)}"
     return {
         "Nets": markdown(found.label),
-        "Compared": markdown(found.way),
+        "Compared": markdown(found.way) if len(some) == 1 else f"in {len(some)} ways",
         "Difference": signed(found.own),
         "Together": bounds(found.together),
         "SD over seeds": _number(found.seed_sd),

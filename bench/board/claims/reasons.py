@@ -37,7 +37,8 @@ def reason(
     if what.word == "depends":
         return depends(*([made[i] for i in side] for side in (what.agree, what.oppose)))
     if len(what.missing) == used:
-        return "not run"
+        most = max(made[i].seeds for i in what.missing)
+        return f"not run: {most} of the seeds that it takes at most" if most else "not run"
     parts = [f"{len(what.agree)} of {used} comparisons agree, {len(what.oppose)} oppose it"]
     if what.missing:
         parts.append(f"{len(what.missing)} are not run")
