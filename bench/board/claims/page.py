@@ -172,7 +172,7 @@ def _command(judged: Judged) -> str:
 def _table(made: Sequence[Estimate], smallest: float) -> str:
     of = made[0].contrast
     margin = of.within or smallest
-    says_ = f"the claim says {of.expect}" + (f" within {margin:g}" if of.within else "")
+    says_ = f"expected: {of.expect}" + (f" within {margin:g}" if of.within else "")
     if of.kind != "agreement":
         says_ += f"; smallest effect {margin:g}" if not of.within else ""
     rows = [_row(some, margin) for some in _together(made)]
@@ -221,12 +221,19 @@ def signed(found: Interval) -> str:
     """Return "+0.143 [+0.101, +0.185]"."""
     if math.isnan(found.mean):
         return NONE
-    return f"{found.mean:+.3f}" + (f" {bounds(found)}" if not math.isnan(found.low) else "")
+    return _plus(found.mean) + (f" {bounds(found)}" if not math.isnan(found.low) else "")
 
 
 def bounds(found: Interval) -> str:
     """Return "[+0.101, +0.185]"; a dash where there is no interval."""
-    return NONE if math.isnan(found.low) else f"[{found.low:+.3f}, {found.high:+.3f}]"
+    return NONE if math.isnan(found.low) else f"[{_plus(found.low)}, {_plus(found.high)}]"
+
+
+def _plus(value: float) -> str:
+    """Return a number with its sign; as small as to be shown as 0, with one digit that is not."""
+    if value == 0 or abs(value) >= 0.0005:
+        return f"{value:+.3f}"
+    return f"{value:+.1g}" if abs(value) < 1e-5 else f"{value:+.5f}"
 
 
 def _number(value: float) -> str:
