@@ -31,6 +31,7 @@ class Point:
         own: mean RFC; optimum: that of the optimum, on the same images.
         free: the bias without the box; NaN for nets that are not linear.
         accuracy, best: test accuracy, percent, of the net and of the optimum.
+        diverged: seeds that are left out because their training diverged.
         seeds: what it is over; ids: images that net and optimum keep, of the seed with the fewest.
     """
 
@@ -41,6 +42,7 @@ class Point:
     free: float
     accuracy: float
     best: float
+    diverged: int
     seeds: int
     ids: int
 
@@ -49,14 +51,18 @@ def points(found: Found) -> list[Point]:
     """Return every recipe that is measured beside its optimum, in the plan's order."""
     optima = {_law(net): net for net in found.nets.values() if net.cell.factors.family == "optimum"}
     recipes: dict[str, list[tuple[Net, Net]]] = {}
+    gone: dict[str, int] = {}
     for name, cell in found.planned.items():
         net = found.nets.get(name)
-        if net is None or cell.factors.family == "optimum" or net.end not in net.rows:
+        if net is None or cell.factors.family == "optimum":
+            continue
+        if net.diverged is not None:
+            gone[cell.factors.name] = gone.get(cell.factors.name, 0) + 1
             continue
         optimum = optima.get(_law(net))
         if optimum is not None:
             recipes.setdefault(cell.factors.name, []).append((net, optimum))
-    return [_point(pairs) for pairs in recipes.values()]
+    return [_point(pairs, gone.get(name, 0)) for name, pairs in recipes.items()]
 
 
 def _law(net: Net) -> tuple[object, ...]:
@@ -64,7 +70,7 @@ def _law(net: Net) -> tuple[object, ...]:
     return (*(getattr(factors, key) for key in LAW), net.cell.seed)
 
 
-def _point(pairs: Sequence[tuple[Net, Net]]) -> Point:
+def _point(pairs: Sequence[tuple[Net, Net]], gone: int) -> Point:
     """Return the means over seeds of means over the images that net and optimum keep.
 
     Every seed has images of its own, so that seeds carry the error of images too: Student's t.
@@ -79,6 +85,8 @@ def _point(pairs: Sequence[tuple[Net, Net]]) -> Point:
     own, optimum = by_seed("rfc", 0), by_seed("rfc", 1)
     free = by_seed("free_rfc", 0) - by_seed("free_rfc", 1)
     bias = split_t(np.repeat((own - optimum)[:, None], 2, axis=1)) if used else NOTHING
+    if gone:  # those that are left were chosen by what happened to them
+        bias = Interval(bias.mean, np.nan, np.nan)
     return Point(
         pairs[0][0].cell.factors,
         bias,
@@ -87,6 +95,7 @@ def _point(pairs: Sequence[tuple[Net, Net]]) -> Point:
         _mean(free),
         float(np.mean([net.points[net.end]["test_accuracy"] for net, _ in pairs])),
         float(np.mean([best.points[0]["test_accuracy"] for _, best in pairs])),
+        gone,
         len(used),
         min((int(k.sum()) for k in kept), default=0),
     )

@@ -78,6 +78,6 @@ def _row(point: Point) -> dict[str, object]:
         "Bias without box": NONE if point.free != point.free else f"{point.free:+.3f}",
         "Accuracy, %": number(point.accuracy, 1),
         "Optimum's, %": number(point.best, 1),
-        "Seeds": point.seeds,
+        "Seeds": f"{point.seeds}, {point.diverged} diverged" if point.diverged else point.seeds,
         "n": point.ids,
     }
