@@ -33,14 +33,14 @@ if TYPE_CHECKING:
         probe_transfer,
         rescore,
         selftest,
-        study_plan,
-        study_run,
+        study_report,
         study_submit,
         submit,
         summary,
         verify,
     )
     from bench.models.load import load_model
+    from bench.studies.calls import study_compare, study_plan, study_run
     from bench.training.train import train
 
 __version__ = "0.1.0"
@@ -61,7 +61,9 @@ __all__ = [
     "rescore",
     "selftest",
     "spectrum",
+    "study_compare",
     "study_plan",
+    "study_report",
     "study_run",
     "study_submit",
     "submit",
@@ -81,20 +83,21 @@ _VERBS = (
     "plot",
     "probe",
     "probe_transfer",
-    "study_plan",
-    "study_run",
-    "study_submit",
     "rescore",
     "selftest",
+    "study_report",
+    "study_submit",
     "submit",
     "summary",
     "verify",
 )
+_STUDIES = ("study_compare", "study_plan", "study_run")
 _LAZY = {
     "load_model": ("bench.models.load", "load_model"),
     "spectrum": ("bench.spectrum", None),
     "train": ("bench.training.train", "train"),
     **{name: ("bench.api", name) for name in _VERBS},
+    **{name: ("bench.studies.calls", name) for name in _STUDIES},
 }
 
 

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from bench.run.progress import Progress
     from bench.show.picture import Picture
-    from bench.studies.plan import StudyPlan
-    from bench.studies.run import Progress as StudyProgress
     from bench.submissions.check.problems import Problem
     from bench.submissions.verify.remeasure import Verification
 
@@ -427,97 +425,29 @@ def probe_transfer(
     return result.astype({"aliased": "boolean"})
 
 
-def study_run(
-    study: str,
-    *,
-    cells: Sequence[str] = (),
-    groups: Sequence[str] = (),
-    workers: int = 1,
-    output: str | Path = "results/studies",
-    submissions: str | Path | None = "submissions/studies",
-    data: str | None = None,
-    data_dir: str | Path | None = None,
-    limit: int | None = None,
-    device: str = "cpu",
-    offline: bool = False,
-    progress: StudyProgress | None = None,
-) -> int:
-    """Train and measure the cells of a study that are missing.
+def study_report(
+    studies: str | Path = "submissions/studies",
+    submissions: str | Path = "submissions",
+    output: str | Path = "leaderboard",
+) -> dict[str, str]:
+    """Hold all studies to their claims: write the pages and figures, and return the verdicts.
 
     Args:
-        study: a study of the registry, or the path of its TOML file.
-        cells: names or patterns of cells; none: all.
-        groups: names of groups; none: all.
-        workers: processes on this machine that share the work.
-        output: folder of blocks, `<study>/<block>.parquet`, and of unfinished work.
-        submissions: folder of blocks that are there already; None: none.
-        data: as in `train`.
-        data_dir: as in `train`.
-        limit: first images of either split, for a trial.
-        device: "cpu", "cuda" or "cuda:<i>".
-        offline: never ask the network.
-        progress: who is told how far it is.
+        studies: folder of `<study>/<block>.parquet`; what is missing in it is undecided.
+        submissions: folder of the board's results.
+        output: folder of the board.
 
     Returns:
-        How many blocks this process has finished.
+        Name of a claim -> "supported", "contradicted", "depends" or "undecided".
 
     Raises:
-        BenchError: the request can't be met; the text says what to do.
+        BenchError: a study or the place can't be read or written.
     """
-    from bench.studies.run import StudyRun, run
-    from bench.studies.source import Source
+    from bench.board.claims.write import report, write
 
-    source = Source(data, None if data_dir is None else str(data_dir), limit, offline)
-    asked = StudyRun(
-        study=study,
-        cells=tuple(cells),
-        groups=tuple(groups),
-        source=source,
-        output=str(output),
-        submissions=None if submissions is None else str(submissions),
-        device=device,
-        workers=workers,
-    )
-    return run(asked, progress)
-
-
-def study_plan(
-    study: str,
-    *,
-    cells: Sequence[str] = (),
-    groups: Sequence[str] = (),
-    output: str | Path = "results/studies",
-    submissions: str | Path | None = "submissions/studies",
-    time: bool = True,
-) -> StudyPlan:
-    """Return a study's cells, which of them are there, and what the others cost.
-
-    Args:
-        study: as in `study_run`.
-        cells: as in `study_run`.
-        groups: as in `study_run`.
-        output: as in `study_run`.
-        submissions: as in `study_run`.
-        time: time kinds of cells of which none is finished; False: their cost stays unknown.
-
-    Raises:
-        BenchError: there is no such study, group or cell.
-    """
-    from bench.studies.plan import plan
-    from bench.studies.run import StudyRun
-
-    asked = StudyRun(
-        study=study,
-        cells=tuple(cells),
-        groups=tuple(groups),
-        output=str(output),
-        submissions=None if submissions is None else str(submissions),
-    )
-    if not time:
-        return plan(asked.shelf(), asked.blocks())
-    from bench.studies.timing import timed
-
-    return plan(asked.shelf(), asked.blocks(), timed)
+    made = report(Path(studies), Path(submissions), Path(output))
+    write(made.files, Path(output))
+    return {each.claim.name: each.verdict.word for each in made.judged}
 
 
 def study_submit(

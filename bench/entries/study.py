@@ -11,18 +11,13 @@ from __future__ import annotations
 import hashlib
 import json
 from itertools import product
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
-from bench.entries.factors import FACTORS, Factors, Value
+from bench.entries.claims import Claim, Contrast
+from bench.entries.factors import Factors, Value
 from bench.entries.fields import Count, Frozen, Line, Name, Seed
-
-Selector = dict[str, Value]
-"""Factor -> value: see `bench.entries.factors.matches`."""
-Way = Literal["end", "epoch", "loss", "accuracy"]
-"""How two nets are compared: at the end of training, at equal epochs, at equal training loss or at
-equal test accuracy (both interpolated along training)."""
 
 
 class Group(Frozen):
@@ -38,58 +33,6 @@ class Group(Frozen):
     """Epochs after which the nets are measured, increasing; None: those of the study."""
     together: tuple[str, ...] = ()
     """Factors (or "seed") whose cells share a block file: for cells that take seconds."""
-
-
-class Claim(Frozen):
-    """A sentence of the paper, and which contrasts decide it."""
-
-    name: Name
-    sentence: Line
-    """What is claimed, in our words."""
-    source: Line
-    """Where: abstract, text, supplement."""
-    contrasts: tuple[Name, ...] = ()
-    """Of this study. None: nothing here decides it."""
-    needs: Line | None = None
-    """What is missing where it can't be decided."""
-
-
-class Contrast(Frozen):
-    """A difference, left minus right, that was chosen before the numbers were seen."""
-
-    name: Name
-    title: Line
-    left: Selector
-    right: Selector = Field(default_factory=dict)
-    levels: tuple[Selector, ...] = ()
-    """kind = "trend": what is added to `left`, level by level, in order."""
-    kind: Literal["difference", "trend", "agreement"] = "difference"
-    """"agreement": of two metrics of the same nets (`metric`, `against`)."""
-    by: tuple[str, ...] = ()
-    """Factors that both sides share: one contrast for each of their values."""
-    ways: tuple[Way, ...] = ("end", "epoch", "loss", "accuracy")
-    metric: Literal["rfc", "hfe", "f50", "grad_rfc"] = "rfc"
-    against: Literal["rfc", "hfe", "f50", "grad_rfc"] | None = None
-    epoch: int | None = None
-    """Compare at this epoch only (0: untrained)."""
-    expect: Literal["greater", "less", "equal"]
-    """What the claim says of left minus right."""
-    within: float | None = Field(default=None, gt=0)
-    """expect = "equal": the largest difference that counts as none."""
-
-    @model_validator(mode="after")
-    def _is_whole(self) -> Contrast:
-        if (self.expect == "equal") != (self.within is not None):
-            raise ValueError('expect = "equal" needs the key "within", and only it has it')
-        if (self.kind == "trend") != bool(self.levels):
-            raise ValueError('kind = "trend" needs the key "levels", and only it has it')
-        if (self.kind == "agreement") != (self.against is not None):
-            raise ValueError('kind = "agreement" needs the key "against", and only it has it')
-        selectors = [self.left, self.right, *self.levels]
-        unknown = sorted({k for s in selectors for k in s} - FACTORS | (set(self.by) - FACTORS))
-        if unknown:
-            raise ValueError(f"{unknown[0]!r} is no factor; factors: {', '.join(sorted(FACTORS))}")
-        return self
 
 
 class Cell(Frozen):
@@ -162,6 +105,8 @@ class Study(Frozen):
     fixed: dict[str, Value] = Field(default_factory=dict)
     """Factor -> value in all groups that do not vary it."""
     groups: tuple[Group, ...] = Field(min_length=1)
+    smallest: float = Field(default=0.02, gt=0)
+    """Smallest effect of interest: a difference that is surely nearer to 0 counts as none."""
     contrasts: tuple[Contrast, ...] = ()
     claims: tuple[Claim, ...] = ()
 
@@ -177,7 +122,7 @@ class Study(Frozen):
                 raise ValueError(f"expected one {what} of a name, found two {twice[0]!r}")
         known = {c.name for c in self.contrasts}
         for claim in self.claims:
-            unknown = sorted(set(claim.contrasts) - known)
+            unknown = sorted({*claim.contrasts, *claim.beside} - known)
             if unknown:
                 raise ValueError(f"claim {claim.name!r} names no contrast here: {unknown[0]!r}")
         self.blocks()

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from bench.stats.bootstrap import Floats, percentile_interval, resample_counts
+from bench.stats.bootstrap import LEVEL, Floats, percentile_interval, resample_counts
 from bench.stats.intervals import NOTHING, Z95, Interval
 
 FEWEST = 4
@@ -60,21 +60,22 @@ def rank_correlations(
     if resampled_x is not None:
         moved = np.asarray(resampled_x, dtype=np.float64)[there].T
     resampled = _resampled(a, b, counts, moved)
-    rho, tau = (
-        _widened(float(point[i, 0]), resampled[i], *closed(float(point[i, 0]), n))
-        for i, closed in enumerate((spearman_closed, kendall_closed))
-    )
+    closed = spearman_closed(float(point[0, 0]), n), kendall_closed(float(point[1, 0]), n)
+    rho, tau = (_widened(float(point[i, 0]), resampled[i], *closed[i]) for i in (0, 1))
     return Correlation(n, rho, tau)
 
 
-def spearman_closed(rho: float, n: int) -> tuple[float, float]:
-    """Return Bonett and Wright's 95 % interval of Spearman's rho, n >= 4.
+def spearman_closed(rho: float, n: int, error: float = 1 - LEVEL) -> tuple[float, float]:
+    """Return Bonett and Wright's interval of Spearman's rho, n >= 4, that misses with that error.
 
     A perfect order counts as one swap of neighbours away from it, where the interval exists.
     """
+    from scipy.special import ndtri
+
     bound = 1 - 12 / (n * (n * n - 1))
     near = min(max(rho, -bound), bound)
-    return _fisher(near, ((1 + near**2 / 2) / (n - 3)) ** 0.5)
+    z = Z95 if error == 1 - LEVEL else float(-ndtri(error / 2))
+    return _fisher(near, ((1 + near**2 / 2) / (n - 3)) ** 0.5 * z / Z95)
 
 
 def kendall_closed(tau: float, n: int) -> tuple[float, float]:

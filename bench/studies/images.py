@@ -15,6 +15,7 @@ import numpy.typing as npt
 from bench.entries import registry
 from bench.entries.factors import Factors
 from bench.grid import frequency_grid
+from bench.studies import mnist, planted_data
 from bench.studies.source import Source
 from bench.training.job import Split
 from bench.training.train import read_splits
@@ -140,5 +141,8 @@ VARIANTS: dict[str, Callable[[Data, int], Data]] = {
 }
 """Variant -> what is done to the data set's images."""
 
-GENERATED: dict[str, Callable[[Factors, int], Data]] = {}
+GENERATED: dict[str, Callable[[Factors, int], Data]] = {
+    "mnist-5000": lambda factors, seed: Data(*mnist.splits()),
+    "planted": lambda factors, seed: Data(*planted_data.splits(factors, seed)),
+}
 """Variant -> what makes its images from factors and seed."""

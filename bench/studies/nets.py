@@ -13,6 +13,7 @@ from bench.entries.factors import Factors
 from bench.entries.fields import Frozen
 from bench.entries.model import Family, Net
 from bench.models.nets import CHANNELS, DEPTH, PaperNet
+from bench.studies.planted_data import Optimum
 from bench.training.job import Builder
 
 PAPER: tuple[str, ...] = get_args(Family)
@@ -35,7 +36,9 @@ def described(factors: Factors) -> tuple[Frozen, Builder | None]:
         net = Net(family=family, deep=deep, relu=factors.relu, kernel_size=factors.kernel)
         return net, None
     builder: Builder
-    if factors.family == "local-conv-same":
+    if factors.family == "optimum":
+        builder = Optimum(factors)
+    elif factors.family == "local-conv-same":
         builder = SameConv(DEPTH[deep], factors.relu)
     else:
         builder = SmallNet(factors.family)

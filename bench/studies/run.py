@@ -127,7 +127,18 @@ class _Worker:
                     wait = min(2 * wait, self.timing.longest)
             finally:
                 claims.release()
+                presence.end()
+                self._tidy(watch, presence.id)
         return done
+
+    def _tidy(self, watch: Watch, me: str) -> None:
+        """Remove what processes that died have left, if nobody else is at work; no block's work."""
+        keys = self.files.keys(self.folder)
+        if watch.others(me):
+            return
+        for key in keys:
+            if key.startswith(f"{self.folder}/workers/") or ".claim." in key:
+                self.files.delete(key)
 
     def _one(self, missing: Sequence[Block], claims: Claims, progress: Progress, done: int) -> bool:
         """Run the first missing block that nobody else runs; False if there is none."""

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from bench.entries import registry
 from bench.entries.study import Cell
 from bench.errors import BenchError
+from bench.studies import mnist
 from bench.studies.images import Data
 from bench.studies.measure import measure
 from bench.studies.train import job_of
@@ -61,6 +62,7 @@ def _random(cell: Cell) -> tuple[Data, int]:
         entry = registry.dataset(factors.dataset)
         side, channels, classes = entry.size, entry.channels, len(entry.classes)
         count = factors.train_count or entry.train_count
+        count = mnist.TRAIN if factors.data == "mnist-5000" else count
     if count is None:
         raise BenchError(f"expected the number of training images, found none, for {cell.name!r}")
     draws = np.random.default_rng(0)

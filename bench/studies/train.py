@@ -17,7 +17,10 @@ from bench.studies.images import Data
 from bench.studies.nets import described
 from bench.training.curves import EpochRow
 from bench.training.job import Job
-from bench.training.loop import Diverged, Reporter, initial_net, train
+from bench.training.loop import Diverged, Reporter, initial_net, scaled, train
+
+FEW = 100
+"""Test images whose logits must be finite for a net to be kept."""
 
 
 class Keeper(Reporter):
@@ -45,9 +48,26 @@ class Keeper(Reporter):
         self._through(self._done, self._all)
 
     def net(self, epoch: int, net: nn.Module) -> None:
-        """Keep it, if it is wanted."""
+        """Keep it, if it is wanted.
+
+        Raises:
+            Diverged: its logits are not finite: its last steps went where no loss was taken any
+                more.
+        """
         if epoch in self._checkpoints:
+            self._must_be_finite(epoch, net)
             write_checkpoint(kept_path(self._job, epoch), net.state_dict(), {"epoch": epoch})
+
+    @torch.no_grad()
+    def _must_be_finite(self, epoch: int, net: nn.Module) -> None:
+        images = scaled(self._job.test.planes(FEW)).to(self._job.device)
+        if not bool(net(images).isfinite().all()):
+            rate = self._job.recipe.learning_rate
+            raise Diverged(
+                f"expected a finite loss, got logits that are not, after epoch {epoch} of "
+                f"{self._job.model}; lower the rate (it is {rate:g})",
+                epoch,
+            )
 
 
 def kept_path(job: Job, epoch: int) -> Path:
@@ -60,7 +80,9 @@ def job_of(cell: Cell, data: Data, folder: Path, device: str) -> Job:
     factors = cell.factors
     net, builder = described(factors)
     recipe = Recipe(
-        learning_rate=factors.learning_rate, batch_size=factors.batch_size, epochs=cell.epochs
+        learning_rate=factors.learning_rate,
+        batch_size=factors.batch_size,
+        epochs=max(1, cell.epochs),
     )
     return Job(
         model=cell.name,
@@ -81,11 +103,14 @@ def job_of(cell: Cell, data: Data, folder: Path, device: str) -> Job:
 def trained(
     job: Job, checkpoints: tuple[int, ...], through: Callable[[int, int], None]
 ) -> Diverged | None:
-    """Train a cell, or go on with it, until all its checkpoints are kept.
+    """Train a cell, or go on with it, until all its checkpoints are kept; epoch 0 needs nothing.
 
     Returns:
         What stopped the training, if the loss became infinite or NaN.
     """
+    if checkpoints == (0,):
+        Keeper(job, checkpoints, through).net(0, initial_net(job))
+        return None
     try:
         train(job, reporter=Keeper(job, checkpoints, through))
     except Diverged as error:

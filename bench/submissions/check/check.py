@@ -26,7 +26,7 @@ from bench.submissions.check.footer import (
 from bench.submissions.check.places import Place, max_bytes
 from bench.submissions.check.problems import Findings, Problem
 from bench.submissions.check.rows import Rows
-from bench.submissions.check.study_block import check_block
+from bench.submissions.check.study_block import judge_block
 from bench.submissions.verify.records import check_records
 
 
@@ -46,7 +46,7 @@ def judge_submission(places: Sequence[Place]) -> tuple[list[Problem], Sketch | N
         places: its result and side files; they share folder and name.
     """
     if places[0].protocol == STUDIES:
-        return check_block(places[0]), None
+        return judge_block(places[0])
     by_kind = {place.kind: place for place in places}
     problems: list[Problem] = []
     rows: Rows | None = None

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from typing import Any
 
+import numpy as np
 from pydantic import ValidationError
 
 from bench.entries import registry
@@ -12,7 +15,9 @@ from bench.entries.study import Block, Cell, Study
 from bench.errors import BenchError
 from bench.results import study_blocks
 from bench.results.columns import Columns
+from bench.results.study_blocks import STUDIES
 from bench.results.study_metadata import BlockFacts, CellFacts, CurveRow
+from bench.submissions.check.copies import Sketch
 from bench.submissions.check.footer import (
     check_columns,
     open_checked,
@@ -30,23 +35,42 @@ SAME_ACCURACY = 0.1
 
 def check_block(place: Place) -> list[Problem]:
     """Return every problem of one block's file."""
+    return judge_block(place)[0]
+
+
+def judge_block(place: Place) -> tuple[list[Problem], Sketch | None]:
+    """Return every problem of one block's file, and what tells it from copies."""
     findings = Findings(str(place.path))
     wanted = _wanted(place, findings)
     if wanted is None:
-        return findings.problems
+        return findings.problems, None
     study, block = wanted
     most = sum(cell.samples_at(epoch) for cell in block.cells for epoch in cell.checkpoints)
     file = open_checked(place.path, most, findings)
     if file is None or not check_columns(file, study_blocks.STORED, findings):
-        return findings.problems
+        return findings.problems, None
     facts = _facts(read_metadata_text(file.declared_metadata, findings), findings)
     if facts is None:
-        return findings.problems
+        return findings.problems, None
     _check_facts(facts, study, block, findings)
     rows = read_columns(file, findings)
-    if rows is not None and not findings.problems:
-        _check_rows(rows, facts, block, findings)
-    return findings.problems
+    if rows is None or findings.problems:
+        return findings.problems, None
+    _check_rows(rows, facts, block, findings)
+    return findings.problems, _sketch(place, facts, rows)
+
+
+def _sketch(place: Place, facts: BlockFacts, rows: Columns) -> Sketch:
+    """Return the hashes of each cell's last weights and rows, which no other cell may have."""
+    hashes = []
+    for name, cell in facts.cells.items():
+        if cell.diverged is not None:
+            continue  # untrained nets of one seed are the same at every rate
+        last = (rows["cell"] == name) & (rows["epoch"] == cell.points[-1].epoch)
+        numbers = np.stack([rows["l2"][last], rows["rfc"][last]]).astype("<f4")
+        hashes += [cell.points[-1].sha256, hashlib.sha256(numbers.tobytes()).hexdigest()]
+    nothing = np.zeros((2, 0), dtype=np.float32)
+    return Sketch(str(place.path), STUDIES, place.name, tuple(sorted(hashes)), nothing)
 
 
 def _wanted(place: Place, findings: Findings) -> tuple[Study, Block] | None:
@@ -67,8 +91,6 @@ def _wanted(place: Place, findings: Findings) -> tuple[Study, Block] | None:
 def _facts(found: dict[str, Any] | None, findings: Findings) -> BlockFacts | None:
     if found is None:
         return None
-    import json
-
     try:
         return BlockFacts.model_validate_json(json.dumps(found))
     except ValidationError as error:
@@ -116,6 +138,8 @@ def _check_images(cell: Cell, facts: CellFacts, at: str, findings: Findings) -> 
     factors = cell.factors
     if factors.data == "planted":
         counts = (factors.train_count, facts.test.count)
+    elif factors.data == "mnist-5000":
+        counts = (4000, 1000)
     else:
         entry = registry.dataset(factors.dataset)
         counts = (factors.train_count or entry.train_count, entry.test_count)

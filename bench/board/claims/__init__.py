@@ -1,0 +1,1 @@
+"""Blocks of studies -> contrasts, verdicts and the claims page."""

@@ -1,0 +1,240 @@
+"""Every interval that a claim is read in: all its contrasts, comparisons and ways."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from bench.board.claims.cells import Found, Net
+from bench.board.claims.pairs import Comparison, comparisons
+from bench.board.claims.ways import WAYS, Laid, lay
+from bench.entries.claims import Contrast
+from bench.stats.choices import image_interval
+from bench.stats.contrasts import Contrast as Intervals
+from bench.stats.contrasts import contrast as interval_of
+from bench.stats.contrasts import sidak
+from bench.stats.intervals import NOTHING, Interval
+from bench.stats.recipes import FEWEST_SEEDS, seed_quantiles
+from bench.stats.stepdown import FEWEST_IDS
+from bench.stats.verdicts import Reading, says
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """One comparison in one way.
+
+    Attributes:
+        contrast: what it is of.
+        where: the shared factors' values, in words.
+        sides: names of the sides, with their weights.
+        way: in words.
+        detail: at which loss, accuracy or epochs.
+        own: the interval that the verdict rests on; `together`: all of the claim's hold together.
+        images: over images alone, where there are too few seeds for one.
+        seeds, ids: what it is over.
+        seed_sd: SD over seeds of the difference; NaN with one.
+        measured: False: what it needs has not been run; `why` says what.
+        comparable: False: the nets can't be compared this way; `why` says why.
+        groups: groups of the plan whose cells are missing.
+    """
+
+    contrast: Contrast
+    where: tuple[str, ...]
+    sides: tuple[tuple[float, str], ...]
+    way: str
+    detail: str = ""
+    own: Interval = NOTHING
+    together: Interval = NOTHING
+    images: Interval = NOTHING
+    seeds: int = 0
+    ids: int = 0
+    seed_sd: float = float("nan")
+    measured: bool = True
+    comparable: bool = True
+    why: str = ""
+    groups: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """The shared values in one text."""
+        return ", ".join(self.where) or "all"
+
+    def reading(self, smallest: float) -> Reading:
+        """Return what the verdict's rule takes."""
+        within = self.contrast.within
+        return Reading(
+            self.contrast.expect,
+            smallest if within is None else within,
+            self.own,
+            self.together,
+            self.measured,
+            self.comparable,
+        )
+
+
+def ways(contrast: Contrast) -> tuple[str, ...]:
+    """Return the ways in which a contrast is read."""
+    if contrast.epoch is not None:
+        return (f"epoch {contrast.epoch}",)
+    if contrast.growth:
+        return ("growth",)
+    return contrast.ways
+
+
+def planned(found: Found, contrast: Contrast) -> list[tuple[Comparison, str]]:
+    """Return all that a contrast will be read in, measured or not."""
+    return [(c, w) for c in comparisons(found.study, contrast) for w in ways(contrast)]
+
+
+def absent(contrast: Contrast) -> Estimate:
+    """Return what is known of a contrast whose cells no group of the plan has."""
+    return Estimate(contrast, (), (), "", measured=False, why="not run: the plan has no such cells")
+
+
+def estimate(found: Found, comparison: Comparison, way: str, claims: int, family: int) -> Estimate:
+    """Measure one comparison in one way.
+
+    Args:
+        found: the study.
+        comparison: of its plan.
+        way: see `ways`.
+        claims: how many claims are read together.
+        family: how many intervals hold together: those of the claim, times the claims.
+    """
+    contrast = comparison.contrast
+    base = Estimate(
+        contrast,
+        comparison.words,
+        tuple((side.weight, side.label) for side in comparison.sides),
+        WAYS.get(way, f"at {way}"),
+    )
+    there = seeds_of(comparison, found.nets)
+    wanted = seeds_of(comparison, found.planned)
+    done = len(there) >= min(FEWEST_SEEDS, len(wanted))
+    if not done:
+        groups = _groups(found, comparison)
+        base = replace(base, measured=False, why=_not_run(there, wanted), groups=groups)
+    if not there:
+        return base
+    gone = diverged_of(comparison, found.nets, there)
+    if gone:
+        why = f"diverged: {gone}"
+        return replace(base, comparable=False, measured=True, groups=(), why=why)
+    laid = lay(comparison, way, found.nets, contrast.metric, contrast.against)
+    if not done:
+        return _so_far(base, laid, claims)
+    if laid.why is not None:
+        return replace(base, comparable=False, why=laid.why, detail=laid.detail)
+    return _measured(base, laid, claims, family, len(wanted))
+
+
+def _so_far(base: Estimate, laid: Laid, claims: int) -> Estimate:
+    """Return what one or two seeds of more say: a mean, and its error over images alone."""
+    found = interval_of(laid.values, laid.kept, laid.weights, claims)
+    if laid.why is not None or found.ids < FEWEST_IDS:
+        return base
+    only = Interval(found.interval.mean, np.nan, np.nan)
+    return replace(
+        base,
+        detail=laid.detail,
+        own=only,
+        together=only,
+        images=image_interval(laid.values[:, 0], laid.kept[:, 0], laid.weights, sidak(claims)),
+        seeds=found.seeds,
+        ids=found.ids,
+        seed_sd=_seed_sd(laid),
+    )
+
+
+def _measured(base: Estimate, laid: Laid, claims: int, family: int, wanted: int) -> Estimate:
+    own = interval_of(laid.values, laid.kept, laid.weights, claims)
+    together = interval_of(laid.values, laid.kept, laid.weights, family)
+    why = ""
+    if own.ids < FEWEST_IDS:
+        why = f"{own.ids} images that all keep, {FEWEST_IDS} needed"
+        own = Intervals(Interval(own.interval.mean, np.nan, np.nan), own.seeds, own.ids)
+        together = own
+    elif own.seeds < FEWEST_SEEDS:
+        why = f"{counted(own.seeds)}, {FEWEST_SEEDS} needed for an interval"
+    elif own.seeds < wanted:
+        why = f"{own.seeds} of {wanted} planned seeds"
+    return replace(
+        base,
+        detail=laid.detail,
+        own=own.interval,
+        together=together.interval,
+        seeds=own.seeds,
+        ids=own.ids,
+        seed_sd=_seed_sd(laid),
+        why=why,
+    )
+
+
+def _seed_sd(laid: Laid) -> float:
+    """Return the SD over seeds of the difference, on the ids that all keep."""
+    mask = laid.kept & np.isfinite(laid.values)
+    seeds = mask.any(axis=2).all(axis=0)
+    ids = mask[:, seeds].all(axis=(0, 1))
+    if seeds.sum() < 2 or not ids.any():
+        return float("nan")
+    each = np.einsum("m,msn->s", laid.weights, laid.values[:, seeds][:, :, ids]) / ids.sum()
+    return float(each.std(ddof=1))
+
+
+def seeds_of(comparison: Comparison, there: Mapping[str, object]) -> list[int]:
+    """Return the seeds of which all sides have a cell that is there."""
+    return sorted(
+        set.intersection(
+            *({s for s, n in side.cells.items() if n in there} for side in comparison.sides)
+        )
+    )
+
+
+def diverged_of(comparison: Comparison, nets: Mapping[str, Net], seeds: list[int]) -> str:
+    """Return which nets of a comparison diverged, in words; empty without any."""
+    found = [
+        f"{side.label} seed {s}"
+        for side in comparison.sides
+        for s in seeds
+        if nets[side.cells[s]].diverged is not None
+    ]
+    return ", ".join(found)
+
+
+def counted(seeds: int) -> str:
+    """Return "1 seed", "2 seeds"."""
+    return f"{seeds} seed" + "s" * (seeds != 1)
+
+
+def _not_run(there: list[int], wanted: list[int]) -> str:
+    return f"not run: {len(there)} of {len(wanted)} seeds"
+
+
+def _groups(found: Found, comparison: Comparison) -> tuple[str, ...]:
+    names = {n for side in comparison.sides for n in side.cells.values() if n not in found.nets}
+    return tuple(sorted({found.planned[n].group for n in names}))
+
+
+MOST_SEEDS = 100
+"""Beyond which nobody would train."""
+
+
+def seeds_needed(found: Estimate, claims: int, smallest: float) -> int | None:
+    """Return with how many seeds an open interval would tell, if mean and spread stayed.
+
+    None: it has no interval, or more than MOST_SEEDS would be needed.
+    """
+    reading, error = found.reading(smallest), sidak(claims)
+    if np.isnan(found.own.low) or np.isnan(found.seed_sd):
+        return None
+    half, t = found.own.high - found.own.mean, seed_quantiles(np.array([found.seeds]), error)[0]
+    image = max(0.0, half**2 - t**2 * found.seed_sd**2 / found.seeds)
+    for seeds in range(found.seeds + 1, MOST_SEEDS + 1):
+        t = seed_quantiles(np.array([seeds]), error)[0]
+        half = float(np.sqrt(image + t**2 * found.seed_sd**2 / seeds))
+        around = Interval(found.own.mean, found.own.mean - half, found.own.mean + half)
+        if says(reading.expect, around, reading.smallest) != "open":
+            return seeds
+    return None
