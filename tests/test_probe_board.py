@@ -126,6 +126,7 @@ def test_only_finished_files_of_probes_are_kept(
     assert "got none; name some" in shown
 
 
+@pytest.mark.slow
 def test_what_is_submitted_is_current(tmp_path: Path) -> None:
     """The probes in this repository can be read, each with its twin."""
     place = REPOSITORY / "submissions/probes/fashionmnist"

@@ -144,7 +144,8 @@ def test_tables_of_several_models_are_printed(
     assert "\x1b" not in shown.out
 
 
-@pytest.mark.parametrize("net", [NET, "fashionmnist-local-conv"])
+@pytest.mark.slow
+@pytest.mark.parametrize("net", ["fashionmnist-local-conv"])
 def test_bands_of_a_carried_linear_net_are_its_closed_form(
     net: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

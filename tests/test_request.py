@@ -42,7 +42,7 @@ def test_a_request_comes_back_from_its_text() -> None:
 
 def test_every_option_of_the_call_and_the_command_is_one_of_the_request() -> None:
     call_options = set(inspect.signature(bench.evaluate).parameters) - {"name", "progress"}
-    assert call_options == OPTIONS - {"threads"}
+    assert call_options == OPTIONS - {"threads", "probe"}  # the latter is that of `bench probe`
     assert set(SAME) < OPTIONS
     assert set(VERIFY) < OPTIONS
     with pytest.raises(TypeError, match="no option 'limits'"):

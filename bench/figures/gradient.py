@@ -58,7 +58,9 @@ class Drawn:
         return figure
 
     def _points(self, axis: Axes, panel: Panel) -> None:
-        axis.scatter(panel.gradient, panel.attack, s=9, color="#0072B2", alpha=0.6, lw=0)
+        axis.scatter(
+            panel.gradient, panel.attack, s=9, color="#0072B2", alpha=0.6, lw=0, rasterized=True
+        )  # thousands of points would make an SVG of a megabyte
         values = np.concatenate([panel.gradient, panel.attack, [0.3, 0.8]])
         ends = [float(np.nanmin(values)) - 0.02, float(np.nanmax(values)) + 0.02]
         axis.plot(ends, ends, **REFERENCE)
