@@ -22,8 +22,10 @@ def compare(
 ) -> None:
     """Compare two models: paired differences per attack and quantity, and the overlay plot.
 
-    A difference is first minus second on the samples that both keep, the primary attack first. All
-    intervals hold together in 95 % of cases; `*` marks what is told apart, all taken together.
+    A difference is first minus second on the samples that both keep. RFC, norm and success under
+    the primary attack come first and are read together, as the board's page shows them; so are all
+    the others. The intervals of either family hold together in 95 % of cases; `*` marks what is
+    told apart, its family taken together.
     """
     from bench.board.compare import compare as differences
     from bench.board.compare import open_pair, overlay, resolve
@@ -36,6 +38,7 @@ def compare(
 
     folders = [results, submissions]
     a, b = open_pair(resolve(first, folders), resolve(second, folders))
+    found = differences(a, b)
     rows = [
         {
             "attack": d.attack,
@@ -46,13 +49,14 @@ def compare(
             "difference": interval(d.difference, 4),
             "": "*" if d.separable else "",
         }
-        for d in differences(a, b)
+        for d in found
     ]
     sys.stdout.write(f"first:  {a.path}\nsecond: {b.path}\n\n")
     sys.stdout.write(tabular(rows) + "\n")
     sys.stdout.write(
-        f"\n{len(rows)} differences, read together: 95 % intervals that hold simultaneously, over "
-        f"images and for these weights (none below {FEWEST_IDS} samples); *: told apart\n"
+        f"\n95 % intervals over images, for these weights (none below {FEWEST_IDS} samples): the "
+        f"first {sum(d.headline for d in found)} hold simultaneously, and so do the other "
+        f"{sum(not d.headline for d in found)}; *: told apart within its family\n"
     )
     target = plot or results / f"compare-{a.name}-{b.name}.svg"
     content = svg(overlay(a, b), f"{file_sha256(a.path)}-{file_sha256(b.path)}")
