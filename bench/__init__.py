@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         join,
         leaderboard,
         probe_transfer,
+        publish,
         submit,
         verify,
     )
@@ -42,6 +43,7 @@ __all__ = [
     "leaderboard",
     "load_model",
     "probe_transfer",
+    "publish",
     "spectrum",
     "submit",
     "train",
@@ -55,6 +57,7 @@ _VERBS = (
     "join",
     "leaderboard",
     "probe_transfer",
+    "publish",
     "submit",
     "verify",
 )

@@ -258,6 +258,30 @@ def leaderboard(
     return write(render(build(Path(submissions)), folder, figures), folder)
 
 
+def publish(
+    submissions: str | Path = "submissions",
+    output: str | Path = "results/publish",
+    *,
+    repository: str | None = None,
+) -> list[Path]:
+    """Write what other places read: Hugging Face, Croissant, a citation, Zenodo. Uploads nothing.
+
+    Args:
+        submissions: folder of submissions.
+        output: folder that the files are written to.
+        repository: `owner/name` of the data set on Hugging Face.
+
+    Returns:
+        The files.
+
+    Raises:
+        BenchError: no submissions, a name that is none, or mlcroissant is missing.
+    """
+    from bench.publish.write import REPOSITORY, files, write
+
+    return write(files(Path(submissions), repository or REPOSITORY), Path(output))
+
+
 def probe_transfer(
     model: str,
     dataset: str | None = None,

@@ -432,7 +432,7 @@ def test_a_seed_that_fails_or_repeats_is_left_out_and_named(tmp_path: Path) -> N
     assert row.seeds.left_out[3] == "the same weights as seed 0"
     assert "clean accuracy" in row.seeds.left_out[2]
     assert (row.recipe_rank, recipe_cell(row, table)) == (None, "two seeds")
-    assert "seed left out: 3" in cells.flag_text(row, table)
+    assert "2 seeds left out" in cells.flag_text(row, table)
     assert np.isnan(row.seeds.mean.low)
     assert row.seeds.sd > 0
 

@@ -119,9 +119,11 @@ HOMES = {  # third-party package -> the only places in bench/ that may import it
     "datasets": ("data/",),
     "torchvision": ("data/",),
     "PIL": ("data/", "models/timm_source.py"),  # what timm's transforms take
-    "huggingface_hub": ("data/hub/", "models/timm_source.py"),
+    "huggingface_hub": ("data/hub/", "models/timm_source.py", "publish/write.py"),
     "tabulate": ("board/tabular.py",),
     "typer": ("cli/",),
+    "yaml": ("publish/",),
+    "mlcroissant": ("publish/",),
     "rich": ("cli/",),
     "pandas": ("run/", "api.py", "cli/"),
 }

@@ -18,6 +18,7 @@ from bench.cli.join import join
 from bench.cli.leaderboard import leaderboard
 from bench.cli.list import list_entries
 from bench.cli.probe import app as probe
+from bench.cli.publish import publish
 from bench.cli.submit import submit
 from bench.cli.train import train
 from bench.cli.verify import verify
@@ -40,6 +41,7 @@ app.command("leaderboard")(leaderboard)
 app.command("compare")(compare)
 app.add_typer(probe, name="probe")
 app.command("join")(join)
+app.command("publish")(publish)
 app.command("list")(list_entries)
 
 INTERRUPTED = 130
