@@ -202,12 +202,12 @@ def test_values_of_the_plot_by_keyboard_and_by_touch(browser: Browser, folder: P
 def test_the_plots_show_the_ticked_models(page: Page, table: Table) -> None:
     lines = "#radial svg path[data-label]"
     shown = page.eval_on_selector_all(lines, "paths => paths.map(p => p.dataset.label)")
-    assert len(shown) == page.locator("#board tbody input:checked").count() == 4
+    assert len(shown) == page.locator("#board tbody input:checked").count() == 3
     box = page.locator(f"#board tr[data-model='{shown[0]}'] input")
     box.uncheck()
     left = page.eval_on_selector_all(lines, "paths => paths.map(p => p.dataset.label)")
     assert left == shown[1:]
-    assert page.locator("#maps svg").count() == 3
+    assert page.locator("#maps svg").count() == 2
     assert page.locator("#forest svg").get_attribute("aria-label") == "RFC of 5 models under bb-l2"
 
 

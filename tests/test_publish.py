@@ -88,7 +88,9 @@ def test_croissant_is_valid_and_reads_the_rows(files: dict[str, str], submission
     broken = json.loads(files["huggingface/croissant.json"].replace("sc:Float", "sc:Nonsense"))
     with pytest.raises(mlcroissant.ValidationError):
         mlcroissant.Dataset(jsonld=broken)
-    assert found.metadata.name == "frequency-bench"
+    first = next(iter(found.records("rows-caro2024")))
+    (file,) = [p for p in paths.values() if p.stem.encode() == first["rows-caro2024/model"]]
+    assert first["rows-caro2024/rfc"] == pytest.approx(pq.read_table(file)["rfc"][0].as_py())
 
 
 def test_the_citation_is_that_of_the_repository() -> None:

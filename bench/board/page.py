@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from functools import cache
+from html import escape
 from importlib import resources
 from typing import Any
 
@@ -15,6 +16,7 @@ from bench.board import page_data
 from bench.board.flags import MEANINGS
 from bench.board.lead import lead
 from bench.board.markdown import slug
+from bench.board.page_columns import COLUMNS
 from bench.board.shown import Shown
 from bench.board.table import Board, Table
 
@@ -36,8 +38,9 @@ def page(
         figures: table slug -> (file, caption) of its figures.
         claims: the first paragraphs of the claims page, plain; empty without one.
     """
-    data = board_data(board, shown, figures, claims)
-    room = LIMIT - len(_frame().encode()) - len(json_text(data).encode())
+    shell = _shell(board, claims)
+    data = board_data(board, shown, figures)
+    room = LIMIT - len(shell.encode()) - len(json_text(data).encode())
     for table, found in zip(board.tables, data["tables"], strict=True):
         for row, model in zip(table.rows, found["models"], strict=True):
             plots = page_data.plots(row, table, shown.get(slug(table)))
@@ -45,25 +48,35 @@ def page(
             if size <= room:
                 model |= plots
                 room -= size
-    return _frame().replace("/*DATA*/", json_text(data), 1)
+    return shell.replace("/*DATA*/", json_text(data), 1)
 
 
-def board_data(
-    board: Board, shown: Mapping[str, Shown], figures: Figures, claims: Sequence[str] = ()
-) -> dict[str, Any]:
+def _shell(board: Board, claims: Sequence[str]) -> str:
+    """The page without its data; its words are in it, for readers without scripts too."""
+    result = _frame()
+    for mark, content in (
+        ("<!--LEAD-->", escape(" ".join(lead(board.tables)))),
+        ("<!--HIDDEN-->", "" if claims else " hidden"),
+        ("<!--CLAIMS-->", "".join(f"<p>{escape(text)}</p>" for text in claims)),
+        ("<!--COLUMNS-->", _list({column.title: column.help for column in COLUMNS})),
+        ("<!--FLAGS-->", _list(MEANINGS)),
+    ):
+        result = result.replace(mark, content, 1)
+    return result
+
+
+def _list(items: Mapping[str, str]) -> str:
+    return "".join(f"<dt>{escape(k)}</dt><dd>{escape(text)}</dd>" for k, text in items.items())
+
+
+def board_data(board: Board, shown: Mapping[str, Shown], figures: Figures) -> dict[str, Any]:
     """Return everything that the page shows but for the models' plots."""
     tables = []
     for table in board.tables:
         name = slug(table)
         found = page_data.of_table(table, shown.get(name), figures.get(name, ()))
         tables.append({**found, "models": [_row(row, table) for row in table.rows]})
-    return {
-        "lead": lead(board.tables),
-        "columns": page_data.columns(),
-        "tables": tables,
-        "flags": MEANINGS,
-        "claims": list(claims),
-    }
+    return {"columns": page_data.columns(), "tables": tables}
 
 
 def _row(row: Any, table: Table) -> dict[str, Any]:

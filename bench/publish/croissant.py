@@ -76,8 +76,12 @@ def _metadata(mlc: Any, submissions: Path, repository: str, version: str, publis
             mlc.FileSet(
                 id=f"files-{name}", name=f"files-{name}", contained_in=["repository"],
                 encoding_formats=["application/x-parquet"], description=f"Results under {name}.",
-                includes=f"submissions/{name}/*/*.parquet",
-                excludes=[f"submissions/{name}/*/*.extras.parquet"],
+                # by name: side files have other columns
+                includes=[
+                    f"submissions/{path.relative_to(submissions).as_posix()}"
+                    for path in files
+                    if path.parent.parent.name == name
+                ],
             )
         )  # fmt: skip
     distribution += [_file(mlc, path, submissions, url) for path in files]

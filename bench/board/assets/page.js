@@ -14,6 +14,7 @@ function make(tag, attributes = {}, ...children) {
   node.append(...children.filter((child) => child !== null && child !== undefined));
   return node;
 }
+const narrow = () => window.innerWidth < 700;
 const table = () => DATA.tables.find((t) => t.slug === state.t);
 const model = (name) => table().models.find((m) => m.name === name);
 const cell = (m, key) => m.attacks[state.a][key] || m.cells[key];
@@ -22,7 +23,7 @@ const shownModels = () => table().models.filter((m) => state.all || (state.by ==
 const options = (select, pairs, value) => { select.replaceChildren(...pairs.map(([v, text]) => make("option", { value: v }, text))); select.value = value; };
 const list = (items) => make("dl", {}, ...items.flatMap(([label, text, href]) => [make("dt", {}, label), make("dd", {}, href ? make("a", { href, rel: "noopener" }, text) : text)]));
 
-// ---------------------------------------------------------------- the address holds the state
+// the address holds the state
 function read() {
   const asked = new URLSearchParams(location.hash.slice(1));
   state.t = DATA.tables.some((t) => t.slug === asked.get("t")) ? asked.get("t") : DATA.tables[0].slug;
@@ -52,8 +53,6 @@ function write(changes = {}) {
   history.replaceState(null, "", `#${new URLSearchParams(kept)}`);
 }
 
-// ---------------------------------------------------------------- table
-const narrow = () => window.innerWidth < 700;
 function possible(c) {
   // a rank is of the primary attack, and of one question at a time
   if (c.key === "rank" || c.key === "recipe") return table().ranks && state.a === table().primary && c.view === state.by;
@@ -72,16 +71,15 @@ function drawTable() {
   const columns = [
     { name: "tools", title: '<span class="unseen">details, plot</span>', data: null, orderable: false, className: "tools", render: (m, type) => (type === "display" ? tools(m) : "") },
     ...DATA.columns.map((c) => ({ name: c.key, title: titles[c.key] || c.title, visible: shown(c), type: "gap", className: `c-${c.key}`, data: null, render: (m, type) => draw(m, c.key, type) })),
-    { name: "flags", title: "Flags, reasons", data: null, visible: !phone, className: "c-flags", render: (m, type) => flagCell(m, type) },
-    { name: "order", data: (m) => ((state.by === "recipe" ? m.recipe : m.ranked) ? 0 : 1), visible: false },
+    { name: "flags", title: "Flags, reasons", data: null, visible: !phone, type: "gap", className: "c-flags", render: (m, type) => flagCell(m, type) },
   ];
   const place = (key) => columns.findIndex((c) => c.name === key);
   const corner = make("div", { className: "chooser" });
   grid = new DataTable("#board", {
     data: t.models, columns, autoWidth: false, paging: t.models.length > 60, pageLength: 60, orderMulti: false,
-    order: [[place(start[0]), start[1] === "desc" ? "desc" : "asc"]], orderFixed: { pre: [[place("order"), "asc"]] }, search: { search: state.q },
+    order: [[place(start[0]), start[1] === "desc" ? "desc" : "asc"]], search: { search: state.q },
     layout: { topStart: "search", topEnd: () => corner, bottomStart: "info", bottomEnd: t.models.length > 60 ? "paging" : null },
-    language: { search: "Search", searchPlaceholder: "name, family, flag", zeroRecords: "No model matches.", info: "_TOTAL_ models", infoFiltered: "of _MAX_", infoEmpty: "0 models" },
+    language: { search: "Search", searchPlaceholder: "name, family, flag", zeroRecords: "No model matches.", info: "_TOTAL_ models", infoFiltered: "of _MAX_", infoEmpty: "0 models", aria: { orderableRemove: ": Activate to invert sorting" } },
     createdRow: (row, m) => { row.dataset.model = m.name; row.className = m.ranked ? "" : "unranked"; },
   });
   corner.append(...chooser());
@@ -108,9 +106,10 @@ function saveCsv() {
   save(`data:text/csv;charset=utf-8,${encodeURIComponent(lines.map((line) => line.map(safe).join(",")).join("\n"))}`, `${state.t}.csv`);
 }
 const save = (href, download) => make("a", { href, download }).click();
+const below = (m) => ((state.by === "recipe" ? m.recipe : m.ranked) ? 0 : 1);
 function draw(m, key, type) {
   const [value, text, small] = cell(m, key);
-  if (type === "sort" || type === "type") return value === null ? "" : value;
+  if (type === "sort") return [below(m), value];
   if (type !== "display") return small ? `${text} ${small}` : text;
   const node = make("div", {}, key === "model" ? make("span", { className: "swatch", style: `background:${table().colours[m.family]}` }) : null, make("span", {}, text), small ? make("small", {}, small) : null);
   if (key === "model" && m.control) node.firstChild.classList.add("control");
@@ -119,6 +118,7 @@ function draw(m, key, type) {
   return node;
 }
 function flagCell(m, type) {
+  if (type === "sort") return [below(m), m.reasons.length + m.badges.length];
   if (type !== "display") return [...m.reasons, ...m.badges.map((b) => b[0])].join("; ");
   const why = m.reasons.map((r) => make("span", { className: "badge why", title: r }, r.length > 44 ? `${r.slice(0, 42)}…` : r));
   return make("div", {}, ...why.slice(0, 2), why.length > 2 ? make("span", { className: "badge why" }, `+${why.length - 2}`) : null, ...m.badges.map(([text, title]) => make("span", { className: "badge", title }, text)));
@@ -137,34 +137,25 @@ function tools(m) {
 }
 const behind = (m) => make("div", { className: "details" }, ...m.details.map(([title, items]) => make("section", {}, make("h3", {}, title), list(items))));
 
-// ---------------------------------------------------------------- controls
 function drawAll() {
   const t = table();
   options($("attack"), Object.keys(t.attacks).map((a) => [a, a + (a === t.primary ? " (primary)" : "")]), state.a);
-  $("question").hidden = !t.recipes;
-  $("by").value = state.by;
-  [$("ci").checked, $("all").checked, $("all").disabled] = [state.ci, state.all, !t.ranks];
+  [$("question").hidden, $("by").value, $("ci").checked, $("all").checked, $("all").disabled] = [!t.recipes, state.by, state.ci, state.all, !t.ranks];
   $("told").replaceChildren(t.about, " ", t.told, ...t.contrasts.map((c) => ` ${c.name}: ${c.text} (n = ${c.n}).`));
-  $("page").href = t.page;
   $("gallery").replaceChildren(...t.figures.map(([file, caption]) => make("figure", {}, make("a", { href: `figures/${file}` }, make("img", { src: `figures/${file}`, alt: caption, loading: "lazy" })), make("figcaption", {}, caption, " ", make("a", { href: `figures/${file}` }, "Full size")))));
-  $("figures").hidden = !t.figures.length;
-  drawTable();
-  drawForest();
-  drawSpectra();
-  drawPair();
+  [$("page").href, $("figures").hidden] = [t.page, !t.figures.length];
+  for (const draw of [drawTable, drawForest, drawSpectra, drawPair]) draw();
 }
 function start() {
-  DataTable.type("gap", { order: Object.fromEntries([["asc", 1], ["desc", -1]].map(([name, sign]) => [name, (a, b) => (a === "") - (b === "") || sign * (a < b ? -1 : a > b ? 1 : 0)])) });
+  // what is not ranked stays below, and so does what is missing, in either direction
+  const order = (sign) => ([low, a], [lower, b]) => low - lower || (a === null) - (b === null) || sign * (a < b ? -1 : a > b ? 1 : 0);
+  DataTable.type("gap", { order: { asc: order(1), desc: order(-1) } });
+  DataTable.defaults.column.orderSequence = ["asc", "desc"];
   if (!DATA.tables.length) { document.querySelector("main").replaceChildren("No submissions yet."); return; }
-  $("lead").textContent = DATA.lead.join(" ");
-  $("columns").replaceWith(list(DATA.columns.map((c) => [c.title, c.help])));
-  $("flags").replaceWith(list(Object.entries(DATA.flags)));
-  $("claims").hidden = !DATA.claims.length;
-  $("claims-text").replaceChildren(...DATA.claims.map((text) => make("p", {}, text)));
   read();
   options($("table"), DATA.tables.map((t) => [t.slug, `${t.dataset}, ${t.heading}`]), state.t);
   const on = (id, event, change) => $(id).addEventListener(event, (e) => { e.preventDefault(); change(e.target); });
-  on("table", "change", (e) => { location.hash = `t=${e.value}`; read(); drawAll(); write(); });
+  on("table", "change", (e) => { history.replaceState(null, "", `#t=${e.value}`); read(); drawAll(); write(); });
   on("attack", "change", (e) => { write({ a: e.value }); drawAll(); });
   on("by", "change", (e) => { write({ by: e.value }); state.cols = null; state.sort = [""]; drawAll(); write(); });
   on("ci", "change", (e) => { write({ ci: e.checked }); $("board").className = `dataTable ${e.checked ? "with-intervals" : ""}`; });

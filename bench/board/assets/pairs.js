@@ -22,8 +22,7 @@ function resamples({ n, draws, state, increment }) {
 function unpack(m, n) {
   const bytes = Uint8Array.from(atob(m.samples.data), (c) => c.charCodeAt(0)), view = new DataView(bytes.buffer), bits = Math.ceil(n / 8);
   const code = (at, end) => { const v = view.getUint16(at, true); return v === 65535 ? NaN : (v / 65534) * end; };
-  const bit = (at, i) => (bytes[at + (i >> 3)] >> (i & 7)) & 1;
-  const ids = [...Array(n).keys()];
+  const bit = (at, i) => (bytes[at + (i >> 3)] >> (i & 7)) & 1, ids = [...Array(n).keys()];
   return { rfc: ids.map((i) => code(2 * i, Math.SQRT2)), norm: ids.map((i) => code(2 * n + 2 * i, m.samples.top)), success: ids.map((i) => bit(4 * n, i)), correct: ids.map((i) => bit(4 * n + bits, i)) };
 }
 // what |t| with that many degrees of freedom is as rare as |z| (Abramowitz and Stegun 26.7.5)

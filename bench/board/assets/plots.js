@@ -1,4 +1,3 @@
-// ---------------------------------------------------------------- plots, by Observable Plot
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const ink = (m) => table().colours[m.family];
 const dash = (m) => (m.control ? "2 3" : m.linear ? "7 4" : null);
@@ -21,7 +20,7 @@ function drawForest() {
   const symbol = (m) => (m.control ? "times" : m.linear ? "square" : "circle");
   const end = Math.max(t.white * 1.04, ...rows.map((m) => rfc(m)[2] ?? rfc(m)[0]));
   put("forest", `RFC of ${rows.length} models under ${state.a}`, rows.map((m) => `${m.label} ${around(rfc(m))}`).join("; "), {
-    height: rows.length * 19 + 74, marginLeft: small ? 148 : 218, marginRight: 12, marginTop: 22,
+    height: rows.length * 19 + 74, marginLeft: small ? 160 : 218, marginRight: 12, marginTop: 22,
     x: { domain: [0, end], label: `RFC under ${state.a} (1 = Nyquist) →`, labelOffset: 38, grid: true, ticks: small ? 4 : 8 }, y: { domain: rows.map((m) => m.label), label: null, tickSize: 0, tickFormat: (l) => (small ? l.replace("(untrained)", "×") : l) },
     marks: [
       Plot.ruleX([t.white], { stroke: colour("--ink"), strokeDasharray: "4 3" }),
@@ -35,7 +34,7 @@ function drawForest() {
   $("forest-caption").textContent = `${t.dataset}, ${t.heading}: mean radial frequency of each model's perturbations under ${state.a}, with 95 % intervals over images (these weights), not a measure of robustness. Filled: ranked; hollow: not ranked. Square: net without nonlinearity; cross: untrained. Colours are families. The table has the same numbers.`;
 }
 function drawSpectra() {
-  const t = table(), models = picked().filter((m) => m.profiles[state.a]);
+  const t = table();
   if ($("ring").max !== String(t.radius.length - 1)) {
     $("ring").max = String(t.radius.length - 1);
     $("ring").value = String(t.radius.findIndex((r) => r >= 0.5));
@@ -51,7 +50,6 @@ function drawSpectra() {
   $("maps-caption").textContent = maps.length ? `Mean 2-D spectra under ${t.primary}, zero frequency in the centre (left out), circle: Nyquist. Red: more energy than white noise, up to 100 times; blue: less, down to a hundredth.` : "";
   const without = picked().filter((m) => !m.profiles[state.a]).map((m) => m.label);
   if (without.length) $("values").append(make("p", {}, `No spectrum in this page: ${without.join(", ")}.`));
-  return models;
 }
 function drawRing() {
   const t = table(), models = picked().filter((m) => m.profiles[state.a]), at = Math.min(Number($("ring").value), t.radius.length - 1);
