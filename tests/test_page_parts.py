@@ -177,6 +177,18 @@ def test_claims_are_shown_and_left_alone(tmp_path: Path) -> None:
     (tmp_path / "claims.md").write_text(text + "\n[All data sets](README.md)\n")
     (tmp_path / "README.md").write_text("# Leaderboard\n")
     assert claims(tmp_path) == ["First link is so, n = 5.", "Second."]
+    table = (
+        "How it is done.\n\n| Claim | Sentence | Verdict | Because |\n|---|---|---|---|\n"
+        "| [a](#a) | Local is \\*higher\\* | **supported** | +0.1 \\[0.05, 0.2\\], S = 3 |\n"
+        "| [b](#b) | Depth \\| width | **undecided** | two seeds |\n\n| x | y |\n|---|---|\n"
+    )
+    (tmp_path / "claims.md").write_text(text + "\n" + "[All data sets](README.md)\n")
+    (tmp_path / "claims.md").write_text(table)
+    assert claims(tmp_path) == [
+        "Supported: Local is *higher* (+0.1 [0.05, 0.2], S = 3)",
+        "Undecided: Depth | width (two seeds)",
+    ]
+    (tmp_path / "claims.md").write_text(text + "\n[All data sets](README.md)\n")
     assert set(existing(tmp_path)) == {"README.md"}
 
 

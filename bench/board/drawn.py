@@ -13,8 +13,8 @@ from bench.board import shown as shown_module
 from bench.board import spectra
 from bench.board.shown import Shown, mark, with_spectrum
 from bench.board.table import Table
-from bench.board.text import ranks
-from bench.figures import curves, examples, forest, maps, profiles, scatter, style
+from bench.board.text import ranks as places
+from bench.figures import curves, examples, maps, profiles, ranks, scatter, style
 from bench.figures import mark as mark_module
 from bench.figures.style import Drawing, is_current, svg
 from bench.grid import white_noise
@@ -24,7 +24,7 @@ from bench.stats.bootstrap import Floats
 from bench.stats.intervals import Interval, robust_accuracy
 
 CAPTIONS = {
-    "ranks": forest.CAPTION,
+    "ranks": ranks.CAPTION,
     "profiles": profiles.CAPTION,
     "spectra": maps.CAPTION,
     "scatter": scatter.CAPTION,
@@ -39,7 +39,7 @@ MAX_POINTS = 400
 MAX_COLUMNS, SAMPLES = 12, 2
 """Models and samples among the example images."""
 CODE = (
-    *(style, mark_module, forest, profiles, maps, scatter, curves, examples),
+    *(style, mark_module, ranks, profiles, maps, scatter, curves, examples),
     *(spectra, shown_module),
 )
 """Modules whose text decides, with this one's, what a figure shows."""
@@ -55,7 +55,7 @@ def figures(table: Table, shown: Shown, folder: Path, slug: str) -> dict[str, by
         slug: first part of the file names.
     """
     made: dict[str, Callable[[], Drawing | None]] = {
-        "ranks": lambda: _forest(table),
+        "ranks": lambda: _ranks(table),
         "profiles": lambda: _profiles(table, shown),
         "spectra": lambda: _maps(table, shown),
         "scatter": lambda: _scatter(table),
@@ -89,13 +89,13 @@ def _digest(table: Table) -> str:
     return state.hexdigest()
 
 
-def _forest(table: Table) -> Drawing:
+def _ranks(table: Table) -> Drawing:
     lines = []
     for row in with_spectrum(table, MAX_LINES):
         found = row.model.attacks[table.rules.primary]
-        rank = ranks(row.rank) if row.rank is not None and len(table.ranked) > 1 else ""
-        lines.append(forest.Line(mark(row), found.rfc, found.kept, rank))
-    return forest.Forest(table.rules.primary, white_noise(*table.size)["rfc"], lines)
+        rank = places(row.rank) if row.rank is not None and len(table.ranked) > 1 else ""
+        lines.append(ranks.Line(mark(row), found.rfc, found.kept, rank))
+    return ranks.Ranks(table.rules.primary, white_noise(*table.size)["rfc"], lines)
 
 
 def _profiles(table: Table, shown: Shown) -> Drawing | None:

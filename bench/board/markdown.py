@@ -44,7 +44,8 @@ def page(
     for table in tables:
         parts += _main(table, figures.get(slug(table), []))
     if claims:
-        parts += ["## Claims", markdown(claims[0]), "[All claims](claims.md)"]
+        parts += ["## Claims", "\n".join(f"- {markdown(text)}" for text in claims)]
+        parts += ["[All claims, with what each rests on](claims.md)"]
     parts += ["## How to read it", READING, "## Flags", _flag_list(), BACK_LINK]
     return "\n\n".join(parts) + "\n"
 

@@ -21,7 +21,7 @@ SPECTRA_MODELS = 300
 """Models of a table whose spectra the page can plot; the best ranked ones."""
 FIXED = ("README.md", "index.html", "leaderboard.csv")
 """Files that every board has."""
-THEIRS = ("claims", "figures/claims", "figures/study")
+THEIRS = ("claims.md", "sensitivity.md", "planted.md", "figures/studies")
 """How files begin that `bench study report` keeps in the same folder."""
 
 

@@ -41,7 +41,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Forest:
+class Ranks:
     """Every model once, in the order of the board.
 
     Attributes:
