@@ -240,10 +240,16 @@ def test_the_resamples_are_numpys(page: Page, table: Table) -> None:
     n, draws = len(table.rules.ids), 2000
     raw = np.random.PCG64(table.rules.protocol.seed).random_raw(draws * n)
     chosen = (raw >> np.uint64(32)) * np.uint64(n) >> np.uint64(32)
-    code = "() => { const ids = resamples(table().resampling); return [ids.length, [...ids]]; }"
-    length, ids = page.evaluate(code)
+    code = """() => {
+        const ids = resamples(table().resampling);
+        const sum = ids.reduce((whole, id, k) => whole + (id + 1) * (k % 1009), 0);
+        return [ids.length, sum, [...ids.slice(0, 3000)], [...ids.slice(-3000)]];
+    }"""
+    length, weighted, first, last = page.evaluate(code)
     assert length == draws * n
-    np.testing.assert_array_equal(ids, chosen)
+    assert weighted == int(((chosen.astype(np.int64) + 1) * (np.arange(length) % 1009)).sum())
+    np.testing.assert_array_equal(first, chosen[:3000])
+    np.testing.assert_array_equal(last, chosen[-3000:])
 
 
 def test_exports(page: Page, table: Table) -> None:

@@ -162,7 +162,7 @@ function start() {
   on("all", "change", (e) => { write({ all: e.checked }); grid.draw(); drawForest(); });
   on("filters", "submit", () => {});
   for (const [id, place] of [["first", 0], ["second", 1]]) on(id, "change", (e) => { state.pair[place] = e.value; write(); drawPair(); });
-  on("cite", "click", () => navigator.clipboard.writeText($("citation").textContent).then(() => { $("cited").textContent = "Copied."; }, () => getSelection().selectAllChildren($("citation"))));
+  on("cite", "click", () => (navigator.clipboard ? navigator.clipboard.writeText($("citation").textContent) : Promise.reject()).then(() => { $("cited").textContent = "Copied."; }, () => getSelection().selectAllChildren($("citation"))));
   for (const button of document.querySelectorAll("[data-png]")) button.addEventListener("click", () => savePng(button.dataset.png));
   $("ring").addEventListener("input", drawRing);
   window.addEventListener("hashchange", () => { read(); $("table").value = state.t; drawAll(); });
