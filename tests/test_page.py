@@ -280,6 +280,7 @@ def test_figures_have_captions_and_lead_to_full_size(page: Page, folder: Path) -
         page.wait_for_function("i => i.complete && i.naturalWidth > 0", arg=image.element_handle())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1024, 1400])
 def test_it_fits_and_axe_finds_nothing(

@@ -26,7 +26,9 @@ from bench.publish.facts import citation, zenodo
 
 pytestmark = [
     pytest.mark.usefixtures("caro_ranks"),
+    # of mlcroissant's own libraries, and of its use of pandas
     pytest.mark.filterwarnings("ignore:ConjunctiveGraph is deprecated:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:The inplace keyword:DeprecationWarning"),
 ]
 HUB = "somebody/frequencies"
 
