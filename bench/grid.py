@@ -75,6 +75,21 @@ def frequency_grid(height: int, width: int) -> FrequencyGrid:
     return grid
 
 
+BANDS = 8
+"""Number of bands (annuli of equal width in r) that the plane without DC is parted into."""
+
+
+def band_numbers(height: int, width: int) -> Ints:
+    """Return the band 1 .. 8 of each frequency, 0 at DC: (H*W,).
+
+    Band k holds (k - 1) sqrt 2 / 8 <= r < k sqrt 2 / 8, the last one closed. A frequency and its
+    negative have the same r, so every band's mask is Hermitian, for odd and even sizes.
+    """
+    bands = frequency_grid(height, width).bin // (BINS // BANDS) + 1
+    bands[0] = 0
+    return bands
+
+
 def ring_counts(height: int, width: int) -> Ints:
     """Return how many frequencies lie in each of the 64 radial bins, DC among the first: (64,)."""
     return np.bincount(frequency_grid(height, width).bin, minlength=BINS)

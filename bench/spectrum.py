@@ -132,6 +132,23 @@ def spectral_metrics(delta: Tensor, power: Tensor | None = None) -> dict[str, Te
     }
 
 
+def passed(images: Tensor, mask: Tensor) -> Tensor:
+    """Return what a frequency mask lets through: an orthogonal projection for 0 and 1.
+
+    Args:
+        images: (..., H, W) real.
+        mask: (H, W) real weights in an FFT's order, the same at a frequency and its negative.
+
+    Returns:
+        (..., H, W) real, in the images' dtype.
+    """
+    height, width = mask.shape
+    half = mask[:, : width // 2 + 1].to(images.dtype)
+    transformed = torch.fft.rfft2(images) * half
+    result: Tensor = torch.fft.irfft2(transformed, s=(height, width))
+    return result
+
+
 def half_power_radius(p: Tensor, grid: Grid) -> Tensor:
     """Return the smallest radius of the grid within which at least half of p lies.
 

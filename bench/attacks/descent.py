@@ -23,11 +23,20 @@ Move = Callable[[Tensor, Tensor], None]
 normalised step, then back into the ball around the clean images and into [0, 1]."""
 
 
-def descend(settings: PGD, step: GradientStep, images: Tensor, labels: Tensor) -> Tensor:
-    """Return the images after all steps; arguments as in `AttackSettings.run`."""
+def descend(
+    settings: PGD, step: GradientStep, images: Tensor, labels: Tensor, boxed: bool = True
+) -> Tensor:
+    """Return the images after all steps; arguments as in `AttackSettings.run`.
+
+    `boxed` says that images stay in [0, 1]; only L2 and L1 can do without.
+    """
     dims = images[0].numel()
-    make = _box if settings.norm == "linf" else _ball
-    move = make(settings.norm, images, settings.budget(dims), settings.step(dims))
+    budget, size = settings.budget(dims), settings.step(dims)
+    if settings.norm == "linf":
+        assert boxed, "the Linf ball and [0, 1] are one box"
+        move = _box(images, budget, size)
+    else:
+        move = _ball(settings.norm, images, budget, size, boxed)
     x = images.clone()
     for _ in range(settings.steps):
         _, gradient = step(x, labels, cross_entropy_cotangent)
@@ -35,7 +44,7 @@ def descend(settings: PGD, step: GradientStep, images: Tensor, labels: Tensor) -
     return x
 
 
-def _box(norm: str, images: Tensor, budget: float, size: float) -> Move:
+def _box(images: Tensor, budget: float, size: float) -> Move:
     """Steps along the sign of the gradient; the Linf ball and [0, 1] are one box."""
     low, high = (images - budget).clamp_min_(0), (images + budget).clamp_max_(1)
 
@@ -46,7 +55,7 @@ def _box(norm: str, images: Tensor, budget: float, size: float) -> Move:
     return move
 
 
-def _ball(norm: str, images: Tensor, budget: float, size: float) -> Move:
+def _ball(norm: str, images: Tensor, budget: float, size: float, boxed: bool) -> Move:
     """Steps along the gradient over its norm, L2 or L1; perturbations too long are scaled down."""
     spare = torch.empty_like(images)
 
@@ -61,6 +70,7 @@ def _ball(norm: str, images: Tensor, budget: float, size: float) -> Move:
         x.addcmul_(gradient, size / length(gradient))
         delta = torch.sub(x, images, out=gradient)
         torch.addcmul(images, delta, (budget / length(delta)).clamp_max_(1), out=x)
-        x.clamp_(0, 1)
+        if boxed:
+            x.clamp_(0, 1)
 
     return move

@@ -11,6 +11,7 @@ from bench.board.csv_file import csv_text
 from bench.board.drawn import CAPTIONS, figures
 from bench.board.markdown import BACK_LINK, INDEX_TITLE, further, index, page, slug
 from bench.board.page import page as html
+from bench.board.probes import with_probes
 from bench.board.shown import Shown, read
 from bench.board.table import Board, Table
 from bench.errors import BenchError
@@ -58,7 +59,7 @@ def render(board: Board, folder: Path, with_figures: bool = True) -> dict[str, b
     files["README.md"] = index(board, told).encode()
     files["leaderboard.csv"] = csv_text(board).encode()
     files["index.html"] = html(board, shown, captions, told).encode()
-    return files
+    return with_probes(files, board, folder, with_figures)
 
 
 def _without_spectra(board: Board, shown: Mapping[str, Shown]) -> Iterator[Unusable]:

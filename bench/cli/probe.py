@@ -8,19 +8,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bench.cli.probe_models import TEXTS, command
 from bench.errors import BenchError
 
 if TYPE_CHECKING:
     from bench.probes.run import Transfer
 
-app = typer.Typer(
-    no_args_is_help=True, help="Probes of a model or its preprocessing: `bench probe transfer`."
-)
+app = typer.Typer(no_args_is_help=True, help="Probes of a model or its preprocessing.")
 
 
 @app.callback()
 def probe() -> None:
     """Probes: what a model, or its preprocessing, does to chosen frequencies."""
+
+
+for _name in TEXTS:
+    app.command(_name)(command(_name))
 
 
 @app.command("transfer")

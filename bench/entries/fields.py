@@ -7,7 +7,10 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-SIDE_KINDS = ("extras", "clean", "perturbations", "verify", "blocks", "transfer")
+SIDE_KINDS = (
+    *("extras", "clean", "perturbations", "verify", "blocks"),
+    *("transfer", "bands", "heatmap", "filters", "gradient"),
+)
 """Kinds of files and folders beside a result: `<model>.<kind>`."""
 
 

@@ -100,7 +100,7 @@ class Merged:
         table = table.filter(pc.is_in(table["sample_id"], pa.array(wanted)))
         if columns is not None:
             return table
-        if not self.store.form.by_attack:
+        if not self.store.form.grows:
             return conform(table, self.store.form.schema)
         return current_rows(table, self.finished if piece.block is None else self.noted)
 

@@ -43,10 +43,12 @@ class Form:
     Attributes:
         schema: of its rows.
         sides: kinds of the side files that are written with it.
+        grows: its columns are the metrics of the version that wrote it (`bench.results.written`).
     """
 
     schema: pa.Schema
     sides: tuple[str, ...] = ()
+    grows: bool = False
 
     @property
     def by_attack(self) -> bool:
@@ -54,7 +56,7 @@ class Form:
         return "attack" in self.schema.names
 
 
-ROWS = Form(schema.ROWS, ("extras", "perturbations"))
+ROWS = Form(schema.ROWS, ("extras", "perturbations"), grows=True)
 CLEAN = Form(schema.CLEAN)
 
 

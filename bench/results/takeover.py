@@ -41,7 +41,7 @@ def take_over(campaign: Campaign, task: Task) -> list[str]:
     Returns:
         The attacks that were taken over.
     """
-    if campaign.replaces or not task.store.form.by_attack:
+    if campaign.replaces or not task.store.form.grows:
         return []
     keys = campaign.look()
     todo = [a for a in task.asked if not len(campaign.blocks(a, keys).ids)]

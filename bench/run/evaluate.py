@@ -86,7 +86,7 @@ def rows_of(run: Run, columns: Sequence[str] | None = None) -> pd.DataFrame:
     if columns is not None:
         names = list(dict.fromkeys([*(("attack",) if by_attack else ()), "sample_id", *columns]))
     found = run.store.read(names)
-    if by_attack and names is None:
+    if run.store.form.grows and names is None:
         found = current_rows(found, run.store.metadata() or {})
     table = found.to_pandas()
     for name in TEXTS:

@@ -16,6 +16,7 @@ from bench.results.takeover import take_over
 from bench.results.workplace import Timing, Workplace, at_work
 from bench.run.clean import clean_metadata, clean_rows
 from bench.run.machine import threads, threads_for
+from bench.run.measure_probe import measure_probe
 from bench.run.progress import Progress, Shown, Silent
 from bench.run.run import Run
 from bench.run.workers import Workers
@@ -84,6 +85,8 @@ def measure(run: Run, unit: Unit, through: Callable[[int], None]) -> Tables:
         unit: what to measure.
         through: told how many more samples are through.
     """
+    if run.request.what.probe:
+        return measure_probe(run, unit, through)
     if run.request.clean:
         found = clean_rows(run.job, unit.ids)
         through(len(unit.ids))

@@ -33,6 +33,8 @@ class What(Frozen):
     """Empty in no request that was made by `of` or `but`: there the protocol that ranks stands."""
     seed: int | None = None
     """None: the protocol's."""
+    probe: str = ""
+    """Name of a probe (`bench.entries.probes`) instead of attacks; empty: none."""
 
 
 class Data(Frozen):

@@ -20,6 +20,7 @@ from bench.results.workplace import Task
 from bench.run.metadata import describe
 from bench.run.open import Opened, open_model
 from bench.run.pace import Pace, pace_of, paced
+from bench.run.probe import place_probe
 from bench.run.request import Request
 
 
@@ -100,6 +101,8 @@ class Run:
     def task(self) -> Task:
         """What is to be measured where."""
         names = ("clean",) if self.request.clean else self.attacks
+        if self.request.what.probe:
+            names = tuple(self.placed.metadata["attacks"])
         asked = {name: self.opened.ids_of(name) for name in names}
         size = block_samples(self.job.batch_size)
         return _task(self.request, self.store, self.metadata, asked, size)
@@ -167,6 +170,9 @@ def place(opened: Opened) -> Placed:
         BenchError: nothing can be written there.
     """
     request = opened.request
+    if request.what.probe:
+        files, address, form, known = place_probe(opened, description(opened))
+        return Placed(Store(files, address, form), known)
     known, form = description(opened), ROWS
     if request.clean:
         dropped = ("protocol_text", "attacks", "expected")

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from bench.attacks.minimum.options import Norm, Options
-from bench.attacks.minimum.plane import to_plane
+from bench.attacks.minimum.room import IMAGES, Room
 from bench.steps.step import GradientStep
 
 STEEPER = 1.5
@@ -39,8 +39,9 @@ class Candidates:
 
 
 def candidates(
-    step: GradientStep, images: Tensor, labels: Tensor, aim: Tensor, norm: Norm, options: Options
-) -> Candidates:
+    step: GradientStep, images: Tensor, labels: Tensor, aim: Tensor, norm: Norm, options: Options,
+    room: Room = IMAGES,
+) -> Candidates:  # fmt: skip
     """Return the classes that may be nearest.
 
     Gradients come in blocks of classes, largest logits first. A further block is computed only if
@@ -53,6 +54,7 @@ def candidates(
         aim: (B,), margin to reach beyond the boundary.
         norm: "l2" or "linf".
         options: the settings.
+        room: where perturbations may lie.
     """
     x0, logits = images.flatten(1), step.logits(images)
     others = logits.scatter(1, labels[:, None], -torch.inf)
@@ -63,7 +65,7 @@ def candidates(
     wanted = torch.ones_like(labels, dtype=torch.bool)
     for block in torch.split(order, options.classes, dim=1):
         rows = wanted.nonzero()[:, 0]
-        found = _block(step, images[rows], labels[rows], block[rows], aim[rows], norm)
+        found = _block(step, images[rows], labels[rows], block[rows], aim[rows], norm, room)
         gradients[rows] += block.shape[1]
         parts.append(_spread_out(found, rows, len(labels)))
         wanted = wanted & _may_go_on(logits, labels, order, parts, norm, options)
@@ -81,8 +83,9 @@ def candidates(
 
 
 def _block(
-    step: GradientStep, images: Tensor, labels: Tensor, targets: Tensor, aim: Tensor, norm: Norm
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    step: GradientStep, images: Tensor, labels: Tensor, targets: Tensor, aim: Tensor, norm: Norm,
+    room: Room,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
     """Return distances (n, T), unit gradients (n, T, D), offsets and lengths (n, T)."""
     logits, gradients = step.jacobian(images, labels, targets)
     count, dims = targets.shape[1], images[0].numel()
@@ -93,7 +96,7 @@ def _block(
     missing = logits.gather(1, labels[:, None]) - logits.gather(1, targets) + aim[:, None]
     offsets = missing / lengths.clamp_min(tiny)
     distances = [
-        to_plane(images.flatten(1), normals[:, t], offsets[:, t].clamp_min(0), norm)[1]
+        room.plane(images.flatten(1), normals[:, t], offsets[:, t].clamp_min(0), norm)[1]
         for t in range(count)
     ]
     return torch.stack(distances, 1), normals, offsets, lengths

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from bench.attacks.base import logit_margin
 from bench.attacks.minimum.level import resolution, spread
+from bench.attacks.minimum.room import IMAGES, Room
 from bench.steps.step import GradientStep
 
 GROWTH = (1e-6, 1e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
@@ -22,18 +23,21 @@ MARGIN = 1e-5
 """Margin to settle at, relative to the spread of the sample's logits."""
 
 
-def grow(step: GradientStep, x0: Tensor, delta: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+def grow(
+    step: GradientStep, x0: Tensor, delta: Tensor, labels: Tensor, room: Room = IMAGES
+) -> tuple[Tensor, Tensor]:
     """Return points (B, C, H, W) grown by the least factor that fools, and if any did (B,).
 
     Args:
         step: the model.
         x0: (B, C, H, W) clean images; delta: the same shape, perturbations.
         labels: (B,) int64.
+        room: where perturbations may lie.
     """
     found, fooled = delta.clone(), torch.zeros_like(labels, dtype=torch.bool)
     for growth in (0.0, *GROWTH):
-        grown = (x0 + (1 + growth) * delta).clamp_(0, 1) - x0
-        new = ~fooled & (logit_margin(step.logits((x0 + grown).clamp_(0, 1)), labels) > 0)
+        grown = room.inside(x0 + (1 + growth) * delta) - x0
+        new = ~fooled & (logit_margin(step.logits(room.inside(x0 + grown)), labels) > 0)
         found = torch.where(_per_image(new, delta), grown, found)
         fooled |= new
         if bool(fooled.all()):
@@ -41,7 +45,10 @@ def grow(step: GradientStep, x0: Tensor, delta: Tensor, labels: Tensor) -> tuple
     return found, fooled
 
 
-def shrink(step: GradientStep, x0: Tensor, delta: Tensor, labels: Tensor, beyond: Tensor) -> Tensor:
+def shrink(
+    step: GradientStep, x0: Tensor, delta: Tensor, labels: Tensor, beyond: Tensor,
+    room: Room = IMAGES,
+) -> Tensor:  # fmt: skip
     """Return adversarial perturbations shrunk towards the boundary, by false position.
 
     Args:
@@ -49,10 +56,11 @@ def shrink(step: GradientStep, x0: Tensor, delta: Tensor, labels: Tensor, beyond
         x0: (B, C, H, W) clean images; delta: the same shape, adversarial perturbations.
         labels: (B,) int64.
         beyond: (B,) margin to be left, small.
+        room: where perturbations may lie.
     """
 
     def margin(share: Tensor) -> Tensor:
-        x = (x0 + _per_image(share, delta) * delta).clamp_(0, 1)
+        x = room.inside(x0 + _per_image(share, delta) * delta)
         return logit_margin(step.logits(x), labels)
 
     high = torch.ones_like(beyond)
@@ -67,10 +75,12 @@ def shrink(step: GradientStep, x0: Tensor, delta: Tensor, labels: Tensor, beyond
         fooled = there >= beyond
         low, below = torch.where(fooled, low, middle), torch.where(fooled, below, there)
         high, above = torch.where(fooled, middle, high), torch.where(fooled, there, above)
-    return (x0 + _per_image(high, delta) * delta).clamp_(0, 1) - x0
+    return room.inside(x0 + _per_image(high, delta) * delta) - x0
 
 
-def settle(step: GradientStep, images: Tensor, adversarial: Tensor, labels: Tensor) -> Tensor:
+def settle(
+    step: GradientStep, images: Tensor, adversarial: Tensor, labels: Tensor, room: Room = IMAGES
+) -> Tensor:
     """Return adversarial images that are clearly on the other side, if a small growth can do it.
 
     The rule of the min-* attacks: the smallest factor whose margin is at least `MARGIN` of the
@@ -82,15 +92,16 @@ def settle(step: GradientStep, images: Tensor, adversarial: Tensor, labels: Tens
         step: the model's own step.
         images: (B, C, H, W) float32, clean images in [0, 1]; adversarial: the same shape.
         labels: (B,) int64, the true classes.
+        room: where perturbations may lie.
 
     Returns:
-        (B, C, H, W) float32 in [0, 1].
+        (B, C, H, W) float32 in the room.
     """
     delta = adversarial - images
     settled, best = adversarial.clone(), torch.full_like(labels, -torch.inf, dtype=torch.float64)
     open_ = torch.ones_like(labels, dtype=torch.bool)
     for growth in SETTLE:
-        grown = adversarial if growth == 0 else (images + (1 + growth) * delta).clamp(0, 1)
+        grown = adversarial if growth == 0 else room.inside(images + (1 + growth) * delta)
         logits = step.logits(grown)
         unit = spread(logits).double().clamp_min(torch.finfo(logits.dtype).tiny)
         margin = logit_margin(logits, labels).double() / unit

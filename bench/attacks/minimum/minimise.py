@@ -27,6 +27,7 @@ import torch
 from torch import Tensor
 
 from bench.attacks.minimum.options import Norm, Options
+from bench.attacks.minimum.room import IMAGES, Room
 from bench.attacks.minimum.stages import Found, Stages
 from bench.steps.step import GradientStep
 
@@ -42,6 +43,7 @@ def minimise(
     *,
     options: Options | None = None,
     starts: Tensor | None = None,
+    room: Room = IMAGES,
 ) -> Found:
     """Return the nearest images of another class.
 
@@ -53,15 +55,17 @@ def minimise(
         options: the settings; None: the defaults.
         starts: (B, C, H, W) adversarial images in [0, 1] for samples that the search finds nothing
             for; those that are not adversarial are not used.
+        room: where perturbations may lie; a walk knows images in [0, 1] only.
     """
     chosen = options or Options()
+    assert room == IMAGES or not chosen.walk_steps, "a walk would leave the room"
     if len(images) == 0:
         return Found(images.clone(), (), labels.clone(), ())
     size = max(1, VALUES // (images[0].numel() * chosen.classes))
     parts = []
     for k in range(0, len(images), size):
         some = None if starts is None else starts[k : k + size]
-        one = Stages(step, images[k : k + size], labels[k : k + size], norm, chosen, some)
+        one = Stages(step, images[k : k + size], labels[k : k + size], norm, chosen, some, room)
         parts.append(one.found())
     return Found(
         torch.cat([part.adversarial for part in parts]),

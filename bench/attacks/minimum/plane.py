@@ -28,3 +28,12 @@ def to_plane(x0: Tensor, normal: Tensor, offset: Tensor, norm: str) -> tuple[Ten
     distance = torch.linalg.vector_norm(moves, 2 if norm == "l2" else torch.inf, dim=1)
     # a pixel that the plane does not mind stays where it is, whatever fill() gave it
     return moves, torch.where(reachable, distance, torch.inf)
+
+
+def to_free_plane(x0: Tensor, normal: Tensor, offset: Tensor, norm: str) -> tuple[Tensor, Tensor]:
+    """Return what :func:`to_plane` does where images have no bounds."""
+    size = torch.linalg.vector_norm(normal, 2 if norm == "l2" else 1, dim=1)
+    step = offset / size.clamp_min(torch.finfo(size.dtype).tiny)
+    along = normal / size.clamp_min(torch.finfo(size.dtype).tiny)[:, None]
+    moves = step[:, None] * (along if norm == "l2" else normal.sign())
+    return moves, torch.where((size > 0) | (offset == 0), step, torch.inf)

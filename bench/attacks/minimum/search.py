@@ -29,9 +29,8 @@ from bench.attacks.minimum.pairs import (
     Pairs,
     joined,
 )  # fmt: skip
-from bench.attacks.minimum.plane import to_plane
-from bench.attacks.minimum.project_l2 import project_l2
 from bench.attacks.minimum.project_linf import project_linf
+from bench.attacks.minimum.room import IMAGES, Room
 from bench.steps.step import GradientStep, difference_cotangent
 
 SERIOUS = 0.1
@@ -51,14 +50,16 @@ class Search:
         aim: (B,), margin to reach beyond the boundary; spread: (B,), of the clean logits.
         norm: "l2" or "linf".
         options: the settings.
+        room: where perturbations may lie.
     """
 
     def __init__(
         self, step: GradientStep, images: Tensor, labels: Tensor, aim: Tensor, spread: Tensor,
-        norm: Norm, options: Options,
+        norm: Norm, options: Options, room: Room = IMAGES,
     ) -> None:  # fmt: skip
         self.step, self.images, self.labels = step, images, labels
         self.aim, self.spread, self.norm, self.options = aim, spread, norm, options
+        self.room = room
         self.x0 = images.flatten(1)
         self.best = Best(torch.zeros_like(self.x0), torch.full_like(aim, torch.inf))
         self.gradients = torch.zeros_like(labels)
@@ -101,7 +102,7 @@ class Search:
         index = pairs.index[rows]
         images = self.images[index]
         delta, fooled = grow(
-            self.step, images, pairs.point[rows].view_as(images), self.labels[index]
+            self.step, images, pairs.point[rows].view_as(images), self.labels[index], self.room
         )
         delta = delta.flatten(1)
         self.best.record(index, delta, self.size(delta), fooled)
@@ -109,7 +110,7 @@ class Search:
     def begin(self, index: Tensor, target: Tensor, start: Tensor) -> Pairs:
         """Return pairs that begin at perturbations (n, D) of images `index` (n,)."""
         x0, labels = self.x0[index], self.labels[index]
-        x = (x0 + start).clamp_(0, 1)
+        x = self.room.inside(x0 + start)
         images = x.view(-1, *self.images.shape[1:])
         logits, gradient = self.step(images, labels, difference_cotangent, target)
         self.gradients += torch.bincount(index, minlength=len(self.labels))
@@ -133,7 +134,7 @@ class Search:
         merit = here + PENALTY * pairs.price * missing
         gain = merit - size
         self._stop(pairs, gain, merit, size, now)
-        x = (self.x0[pairs.index] + delta).clamp_(0, 1)
+        x = self.room.inside(self.x0[pairs.index] + delta)
         labels = self.labels[pairs.index]
         logits, gradient = self.step(
             x.view(-1, *self.images.shape[1:]), labels, difference_cotangent, pairs.target
@@ -151,28 +152,21 @@ class Search:
     def _next(self, pairs: Pairs, now: int) -> tuple[Tensor, Tensor]:
         """Return the points (P, D) that the cuts propose, and their norms (P,)."""
         x0 = self.x0[pairs.index]
-        low, high = -x0, 1 - x0
         cuts, rounds = pairs.cuts, self.options.rounds
         if self.norm == "l2":
-            if now == 0:
-                delta, _ = to_plane(x0, cuts.normals[:, 0], cuts.offsets[:, 0].clamp_min(0), "l2")
-                free = (delta > low) & (delta < high)
-                squares = (cuts.normals[:, 0] * free).square().sum(1)
-                size = self.size(delta)
-                cuts.multipliers[:, 0] = (delta * cuts.normals[:, 0] * free).sum(
-                    1
-                ) / squares.clamp_min(1e-12)
-            else:
-                delta = project_l2(cuts, low, high, rounds)
-                size = self.size(delta)
+            delta = self.room.nearest(cuts, x0, rounds, now)
+            size = self.size(delta)
             price = cuts.multipliers.sum(1) / size.clamp_min(1e-12)
         elif now == 0:
-            delta, _ = to_plane(x0, cuts.normals[:, 0], cuts.offsets[:, 0].clamp_min(0), "linf")
+            delta, _ = self.room.plane(
+                x0, cuts.normals[:, 0], cuts.offsets[:, 0].clamp_min(0), "linf"
+            )
             size = self.size(delta)
             ends = (delta.abs() >= size[:, None]) * cuts.normals[:, 0].abs()
             price = 1 / ends.sum(1).clamp_min(1e-12)
         else:
             radius = self.size(pairs.point)
+            low, high = self.room.low - x0, self.room.high - x0
             weight = self.options.pull * 4.0**pairs.quiet * x0.shape[1] * radius
             delta, _ = project_linf(cuts, low, high, pairs.point, radius, weight, rounds)
             size = self.size(delta)

@@ -14,6 +14,7 @@ from bench.attacks.minimum.finish import goal, settle, shrink
 from bench.attacks.minimum.level import LevelStep, spread
 from bench.attacks.minimum.options import Norm, Options
 from bench.attacks.minimum.pairs import EXACT, KKT, REASONS, SAME, Pairs
+from bench.attacks.minimum.room import IMAGES, Room
 from bench.attacks.minimum.search import Search
 from bench.attacks.minimum.walk import Walk
 from bench.steps.step import GradientStep, difference_cotangent
@@ -47,15 +48,15 @@ class Stages:
 
     def __init__(
         self, step: GradientStep, images: Tensor, labels: Tensor, norm: Norm, options: Options,
-        starts: Tensor | None,
+        starts: Tensor | None, room: Room = IMAGES,
     ) -> None:  # fmt: skip
         raw = step.logits(images)
         self.plain, self.images, self.labels, self.starts = step, images, labels, starts
-        self.options, self.norm = options, norm
+        self.options, self.norm, self.room = options, norm, room
         self.step = LevelStep(step, raw)
         self.aim = goal(raw, labels) * self.step.scale
         unit = spread(raw) * self.step.scale
-        self.search = Search(self.step, images, labels, self.aim, unit, norm, options)
+        self.search = Search(self.step, images, labels, self.aim, unit, norm, options, room)
         self.walk = Walk(self.step, images, labels, norm, max(options.walk_steps, 1))
         self.clean = (logit_margin(raw, labels) > 0) & raw.isfinite().all(1)
         self.why = torch.zeros_like(labels)
@@ -67,7 +68,9 @@ class Stages:
     def found(self) -> Found:
         """Run all stages."""
         search = self.search
-        first = candidates(self.step, self.images, self.labels, self.aim, self.norm, self.options)
+        first = candidates(
+            self.step, self.images, self.labels, self.aim, self.norm, self.options, self.room
+        )
         search.gradients += first.gradients
         search.nonfinite |= ~first.finite
         usable = first.finite & ~self.clean
@@ -159,7 +162,7 @@ class Stages:
         """
         images = self.images[rows]
         delta = BEYOND * self.search.best.delta[rows].view_as(images)
-        x = (images + delta).clamp_(0, 1)
+        x = self.room.inside(images + delta)
         classes = self._others(x, self.labels[rows]).argmax(1)
         return self._stage(self.search.begin(rows, classes, (x - images).flatten(1)))
 
@@ -244,7 +247,7 @@ class Stages:
     def _best_images(self, rows: Tensor) -> Tensor:
         """Return the best adversarial images (n, C, H, W) so far of some samples."""
         images = self.images[rows]
-        return (images + self.search.best.delta[rows].view_as(images)).clamp_(0, 1)
+        return self.room.inside(images + self.search.best.delta[rows].view_as(images))
 
     def _finished(self) -> Found:
         """Return the settled images and what is to be said of each."""
@@ -255,9 +258,9 @@ class Stages:
         if len(rows):
             images, labels = self.images[rows], self.labels[rows]
             delta = best.delta[rows].view_as(images)
-            delta = shrink(self.step, images, delta, labels, 0.95 * self.aim[rows])
-            x = (images + delta).clamp_(0, 1)
-            adversarial[rows] = settle(self.plain, images, x, labels)
+            delta = shrink(self.step, images, delta, labels, 0.95 * self.aim[rows], self.room)
+            x = self.room.inside(images + delta)
+            adversarial[rows] = settle(self.plain, images, x, labels, self.room)
         nonfinite = self.search.nonfinite | self.walk.nonfinite
         stationary = (self.left <= self.options.stationary) | self.clean
         stalled = ~stationary & ~(self.walked & self.gained)

@@ -8,6 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.entries.probes import PROBES
+from bench.results.study_blocks import MOST_BYTES as STUDY_BLOCK_BYTES
+from bench.results.study_blocks import STUDIES
 from bench.submissions.check.problems import Findings, Problem, printable
 
 NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.+-]*(@random)?(@seed[0-9]+)?$")
@@ -21,7 +24,14 @@ FULL_BYTES = 600 * 1024
 LEAN_BYTES = 160 * 1024
 """The same of a further training seed or an untrained twin."""
 MAX_RECORD = 200_000
+STUDIES_BYTES = 15 * 2**20
+"""Of all blocks of all studies together."""
 KINDS = (".extras.parquet", ".verify.json", ".parquet")
+PROBE = re.compile(
+    r"^[A-Za-z0-9][A-Za-z0-9_.+-]*?(@random)?(@seed[0-9]+)?\.(" + "|".join(PROBES) + r")\.parquet$"
+)
+"""`<model>[@random][@seedN].<probe>.parquet` in `probes/<dataset>/`: shown, never ranked."""
+MAX_PROBE = 400_000
 RESERVED = (".extras", ".clean", ".perturbations", ".verify")
 
 _LAYOUT = "submissions/<protocol>/<dataset>/<model>.parquet"
@@ -45,7 +55,7 @@ class Place:
 
     Attributes:
         path: where it is.
-        protocol, dataset: names of its two folders.
+        protocol, dataset: names of its two folders; of a study's block "studies" and the study.
         name: `<model>[@random][@seedN]`.
         kind: one of KINDS.
     """
@@ -77,11 +87,15 @@ def collect(paths: Sequence[Path]) -> tuple[list[Place], list[Problem]]:
             findings.add("", "expected a file or folder, found a link", "submit the file itself")
         else:
             for file in _files(path, findings):
+                if file.absolute().parent.parent.name == "probes":
+                    problems += _probe(file)
+                    continue
                 place, bad = _place(file)
                 places += [place] if place is not None else []
                 problems += bad
         problems += findings.problems
     problems += _same_but_for_case(places)
+    problems += _studies_too_large(places)
     return list(dict.fromkeys(places)), problems
 
 
@@ -107,6 +121,18 @@ def _files(path: Path, findings: Findings) -> list[Path]:
     return found
 
 
+def _probe(file: Path) -> list[Problem]:
+    """Return what is wrong with the name, place and size of a probe's file; it is not opened."""
+    findings = Findings(str(file))
+    if not PROBE.match(file.name) or len(file.name) > MAX_NAME + 20:
+        text = f"expected a probe's <model>.<probe>.parquet, found {printable(file.name[:40])!r}"
+        findings.add("", text, f"probes are {', '.join(PROBES)}; remove it")
+    if file.lstat().st_size > MAX_PROBE:
+        text = f"expected at most {MAX_PROBE:,} bytes, found {file.lstat().st_size:,}"
+        findings.add("", text, "measure it on fewer samples")
+    return findings.problems
+
+
 def _place(file: Path) -> tuple[Place | None, list[Problem]]:
     findings = Findings(str(file))
     kind = next((k for k in KINDS if file.name.endswith(k)), None)
@@ -127,6 +153,11 @@ def _place(file: Path) -> tuple[Place | None, list[Problem]]:
     if not (NAME.match(dataset) and NAME.match(protocol)):
         findings.add("", f"expected the place {_LAYOUT}", "put it there with `bench submit`")
     limit = MAX_RECORD if kind == ".verify.json" else MAX_BYTES
+    if protocol == STUDIES:
+        limit = STUDY_BLOCK_BYTES
+        if kind != ".parquet" or "@" in name:
+            text = f"expected only studies/<study>/<block>.parquet, found {printable(file.name)!r}"
+            findings.add("", text, "remove it")
     size = file.lstat().st_size
     if size > limit:
         findings.add(
@@ -137,6 +168,17 @@ def _place(file: Path) -> tuple[Place | None, list[Problem]]:
     if findings.problems:
         return None, findings.problems
     return Place(file, protocol, dataset, name, kind), []
+
+
+def _studies_too_large(places: Sequence[Place]) -> list[Problem]:
+    sizes = {p.path: p.path.lstat().st_size for p in places if p.protocol == STUDIES}
+    total = sum(sizes.values())
+    if total <= STUDIES_BYTES:
+        return []
+    findings = Findings(str(min(sizes).parent.parent))
+    text = f"expected at most {STUDIES_BYTES:,} bytes of blocks of studies, found {total:,}"
+    findings.add("", text, "leave cells out, or measure fewer samples")
+    return findings.problems
 
 
 def _same_but_for_case(places: Sequence[Place]) -> list[Problem]:

@@ -1,0 +1,159 @@
+"""The probes of opened models, `bench probe bands` and its like: one command for each."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from bench.probes.report import Report
+    from bench.run.request import Request
+
+Command = Callable[..., None]
+
+TEXTS = {
+    "bands": """Find the nearest boundary within each of 8 annuli of the spectrum, in L2.
+
+    min-l2's own search, held to a band, without the bounds of [0, 1]; beside it PGD in the band,
+    random directions of the band, and what the box does: how much of a clipped perturbation leaves
+    the band, and for how many images one exists that keeps band and box.
+    """,
+    "heatmap": """Add every real Fourier basis direction of a fixed norm: error and margin change.
+
+    The heat map of Yin et al. 2019, with phase and sign drawn for each image and mode: every mode
+    up to 32 pixels, a stratified sample of them beyond; and the slope against the radius.
+    """,
+    "filters": """Pass images and perturbations through low- and high-pass filters.
+
+    Accuracy on filtered images, and success of min-l2's filtered perturbations, with exactly
+    complementary masks: which frequencies carry the attack.
+    """,
+    "gradient": """Hold the spectrum of the loss gradient against that of the minimal perturbation.
+
+    Over samples, and over models if several are named: correlations with intervals.
+    """,
+}
+"""Probe -> the beginning of its help."""
+REST = """
+    The first N ids of the protocol, and the same net untrained beside it. A file of rows, one for
+    each part and sample, and a figure go to `<output>/probes/<dataset>/<model>.{name}.*`. An
+    interrupted run goes on where it was; a larger --limit adds samples.
+
+    Examples:
+
+        bench probe {name} --model fashionmnist-local-conv-relu
+
+        bench probe {name} --model 'fashionmnist-*conv' --limit 500 --workers 2
+"""
+
+
+def command(name: str) -> Command:
+    """Return the command of a probe."""
+
+    def run(
+        model: Annotated[
+            list[str],
+            typer.Option(
+                "--model",
+                "-m",
+                help="Name, pattern ('fashionmnist-*'), timm arch.tag, or an entry's TOML file. "
+                "Repeatable.",
+            ),
+        ],
+        dataset: Annotated[
+            str | None,
+            typer.Option("--dataset", "-d", help="Default: the entry's. Narrows a pattern."),
+        ] = None,
+        limit: Annotated[
+            int | None, typer.Option(help="First N samples of the protocol. Default: 200.")
+        ] = None,
+        twin: Annotated[
+            bool, typer.Option("--twin/--no-twin", help="Also measure the same net untrained.")
+        ] = True,
+        weights: Annotated[str, typer.Option(help="default, or a weights file.")] = "default",
+        trust: Annotated[
+            bool, typer.Option("--trust", help="Allow entries with a factory.")
+        ] = False,
+        data: Annotated[
+            str | None, typer.Option(help="hub, embedded or samples. Default as of `bench eval`.")
+        ] = None,
+        data_dir: Annotated[
+            Path | None, typer.Option(help="Local copy of the data set in its usual format.")
+        ] = None,
+        batch_size: Annotated[
+            int | None, typer.Option(help="Samples measured together. Default: automatic.")
+        ] = None,
+        device: Annotated[str, typer.Option(help="auto, cpu or cuda[:i].")] = "auto",
+        seed: Annotated[
+            int | None, typer.Option(help="Of all draws. Default: the protocol's.")
+        ] = None,
+        output: Annotated[
+            str, typer.Option("--output", "-o", help="Folder of results.")
+        ] = "results",
+        overwrite: Annotated[
+            bool, typer.Option("--overwrite", help="Measure again what is there.")
+        ] = False,
+        workers: Annotated[
+            int, typer.Option("--workers", help="Processes that share the work.")
+        ] = 1,
+        offline: Annotated[bool, typer.Option("--offline", help="Never ask the network.")] = False,
+    ) -> None:
+        given = dict(locals())
+        from bench.cli.eval import entry_names
+
+        names = entry_names(model, dataset)
+        options = {key: given[key] for key in SAME}
+        _all(name, [{**options, "model": entry} for entry in names], twin)
+
+    run.__doc__ = TEXTS[name].rstrip() + "\n" + REST.format(name=name)
+    run.__name__ = name
+    return run
+
+
+SAME = (
+    *("dataset", "limit", "weights", "trust", "data", "data_dir", "batch_size", "device"),
+    *("seed", "output", "overwrite", "workers", "offline"),
+)
+"""Options that mean the same in a request."""
+
+
+def _all(name: str, each: list[dict[str, object]], twin: bool) -> None:
+    from bench.probes.evaluate import asked_of
+
+    requests = [asked_of(name, **options) for options in each]
+    found = []
+    for place, request in enumerate(requests):
+        if len(requests) > 1:
+            sys.stderr.write(f"[{place + 1}/{len(requests)}] {request.what.model}\n")
+        found.append(_one(request, twin))
+    if len(found) > 1:
+        from bench.entries.probes import probe_class
+
+        _show(probe_class(name)().report(found), several=True)
+
+
+def _one(request: Request, twin: bool) -> object:
+    from bench.cli.progress import Bars
+    from bench.probes.evaluate import probe_of, subject_of, with_twin, write_figures
+
+    with Bars() as bars, Bars() as others:
+        runs = with_twin(request, twin, (bars, others))
+    subject = subject_of(runs)
+    report = probe_of(runs[0]).report([subject])
+    _show(report)
+    written = write_figures(runs, report)
+    sys.stdout.write("".join(f"Written: {place}\n" for place in written))
+    return subject
+
+
+def _show(report: Report, several: bool = False) -> None:
+    """Print the tables of one model, or what is said of several models together."""
+    from bench.board.tabular import tabular
+
+    for part in report.together if several else report.parts:
+        sys.stdout.write(f"\n{part.caption}\n\n{tabular(part.rows)}\n\n{part.notes}\n")
+    sys.stdout.write("\n")

@@ -1,0 +1,1 @@
+"""Min-l2 in annuli of the spectrum: which frequencies a boundary is near in."""

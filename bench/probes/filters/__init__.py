@@ -1,0 +1,1 @@
+"""Low- and high-passed images and perturbations."""

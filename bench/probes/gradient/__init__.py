@@ -1,0 +1,1 @@
+"""The spectrum of the loss gradient against that of the attack."""

@@ -1,0 +1,1 @@
+"""Fourier heat maps: what each basis direction of a fixed norm does."""
