@@ -167,6 +167,15 @@ def test_the_address_holds_the_state(page: Page, browser: Browser, folder: Path)
     other.context.close()
 
 
+def test_a_recipe_has_its_own_list_of_the_primary_attack(folder: Path, browser: Browser) -> None:
+    """No table here has three seeds: the question is not offered, whatever the address says."""
+    page = visit(browser, folder, "#by=recipe&a=pgd-l2")
+    assert not page.locator("#by").is_visible()
+    assert column(page, "recipe") == column(page, "seeds_rfc") == []
+    assert column(page, "rfc")
+    page.context.close()
+
+
 def test_details_stand_behind_a_row(page: Page, table: Table) -> None:
     row = table.ranked[0]
     button = page.get_by_role("button", name=f"details of {short_name(row)}", exact=True)

@@ -40,6 +40,8 @@ def _contrast(table: Table, found: Contrasted) -> str:
         f"{found.pairs} matched pairs of nets, {found.seeds} training seeds each, "
         f"n = {found.ids} images; brackets are 95 % intervals over seeds and images"
     )
+    if found.name == "local minus full":
+        basis += "; recipes are compared, and the paper's learning rates differ between families"
     if low <= 0 <= high:
         return f"{where}nets with {having} and nets with {other} are not told apart ({basis})."
     side = "higher" if mean > 0 else "lower"

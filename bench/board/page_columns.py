@@ -31,6 +31,7 @@ class Column:
         cell: row, table and attack -> cell.
         show: where it is shown unless chosen otherwise: everywhere, from tablets up, on request.
         view: "weights" or "recipe": whose rank it belongs to; "": both.
+        primary: whether it is of the primary attack, whichever attack is shown.
     """
 
     key: str
@@ -39,6 +40,7 @@ class Column:
     cell: Callable[[Row, Table, str], Cell]
     show: Show = "more"
     view: str = ""
+    primary: bool = False
 
 
 def _number(found: Interval, digits: int = 3, scale: float = 1, n: str = "") -> Cell:
@@ -111,11 +113,11 @@ COLUMNS = (
         "rank", "Rank set", "places that these weights may have; right together with all others on "
         "95 % of boards, images being the only source of error",
         lambda r, t, a: _rank(r.rank, r.group, r.model.attacks[t.rules.primary].rfc.mean),
-        "phone", "weights",
+        "phone", "weights", True,
     ),
     Column(
         "recipe", "Rank set, recipe", "places that the recipe, trained anew, may have; images and "
-        "training seeds are sources of error; needs three seeds", _recipe, "phone", "recipe",
+        "training seeds are sources of error; needs three seeds", _recipe, "phone", "recipe", True,
     ),
     Column("model", "Model", "architecture and recipe", lambda r, t, a: _words(short_name(r)),
            "phone"),
@@ -123,9 +125,9 @@ COLUMNS = (
            "to 1, the tick is white noise",
            lambda r, t, a: _number(r.model.attacks[a].rfc), "phone", "weights"),
     Column("seeds_rfc", "RFC over seeds", "mean over training seeds and images", _over_seeds,
-           "phone", "recipe"),
+           "phone", "recipe", True),
     Column("seed_sd", "Seed SD", "standard deviation of RFC over training seeds",
-           lambda r, t, a: (_sort(r.seeds.sd), number(r.seeds.sd, 4), ""), "wide", "recipe"),
+           lambda r, t, a: (_sort(r.seeds.sd), number(r.seeds.sd, 4), ""), "wide", "recipe", True),
     Column("kept", "n", "samples that are classified correctly and then fooled, of the correct",
            _kept, "wide"),
     Column("clean", "Clean acc. %", "accuracy on the protocol's samples",
@@ -145,7 +147,7 @@ COLUMNS = (
            lambda r, t, a: (len(r.seeds.counted), str(len(r.seeds.counted)), "")),
     Column("claims", "Claims stand to SD", "seed SD at which the first claim about these weights "
            "would fall", lambda r, t, a: (_sort(r.seed_sd), number(r.seed_sd, 4), ""), "more",
-           "weights"),
+           "weights", True),
     Column("family", "Family", "architecture family",
            lambda r, t, a: _words(r.model.submission.metadata.family)),
     Column("type", "Type", "kind of model",

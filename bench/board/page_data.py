@@ -25,10 +25,10 @@ MAPS_DECADES = 2.0
 """Mean spectra are stored as bytes over this many decades below and above white noise."""
 
 
-def columns() -> list[dict[str, str]]:
+def columns() -> list[dict[str, Any]]:
     """Return the table's columns without their cells."""
     return [
-        {"key": c.key, "title": c.title, "help": c.help, "show": c.show, "view": c.view}
+        {name: getattr(c, name) for name in ("key", "title", "help", "show", "view", "primary")}
         for c in COLUMNS
     ]
 
@@ -82,6 +82,7 @@ def of_row(row: Row, table: Table) -> dict[str, Any]:
         "control": model.control,
         "ranked": row.rank is not None,
         "recipe": row.recipe_rank is not None,
+        "seeds3": [_round(value) for value in row.seeds.mean],
         "cells": {c.key: c.cell(row, table, rules.primary) for c in fixed},
         "attacks": {
             name: {

@@ -29,7 +29,7 @@ function read() {
   state.t = DATA.tables.some((t) => t.slug === asked.get("t")) ? asked.get("t") : DATA.tables[0].slug;
   const t = table(), names = new Set(t.models.map((m) => m.name));
   state.a = t.attacks[asked.get("a")] ? asked.get("a") : t.primary;
-  state.by = asked.get("by") === "recipe" && t.recipes ? "recipe" : "weights";
+  state.by = asked.get("by") === "recipe" && t.recipes && state.a === t.primary ? "recipe" : "weights";
   state.ci = asked.get("ci") === "1";
   state.all = asked.get("all") !== "0" || !t.ranks;
   state.q = asked.get("q") || "";
@@ -55,8 +55,7 @@ function write(changes = {}) {
 
 function possible(c) {
   // a rank is of the primary attack, and of one question at a time
-  if (c.key === "rank" || c.key === "recipe") return table().ranks && state.a === table().primary && c.view === state.by;
-  return !c.view || c.view === state.by;
+  return (!c.view || c.view === state.by) && (!c.primary || state.a === table().primary) && (c.key !== "rank" || table().ranks);
 }
 function byDefault(c) {
   return possible(c) && (c.show === "phone" || (c.show === "wide" && !narrow()));
@@ -67,7 +66,7 @@ function drawTable() {
   $("grid").replaceChildren(make("table", { id: "board", className: state.ci ? "with-intervals" : "" }));
   const shown = (c) => (state.cols ? state.cols.includes(c.key) && possible(c) : byDefault(c));
   const rank = state.by === "recipe" ? "recipe" : "rank", rfc = state.by === "recipe" ? "seeds_rfc" : "rfc";
-  const start = DATA.columns.find((c) => c.key === state.sort[0] && shown(c)) ? state.sort : [shown({ key: rank, view: state.by, show: "phone" }) ? rank : rfc, "asc"];
+  const start = DATA.columns.find((c) => c.key === state.sort[0] && shown(c)) ? state.sort : [shown(DATA.columns.find((c) => c.key === rank)) ? rank : rfc, "asc"];
   const columns = [
     { name: "tools", title: '<span class="unseen">details, plot</span>', data: null, orderable: false, className: "tools", render: (m, type) => (type === "display" ? tools(m) : "") },
     ...DATA.columns.map((c) => ({ name: c.key, title: titles[c.key] || c.title, visible: shown(c), type: "gap", className: `c-${c.key}`, data: null, render: (m, type) => draw(m, c.key, type) })),
@@ -156,8 +155,8 @@ function start() {
   options($("table"), DATA.tables.map((t) => [t.slug, `${t.dataset}, ${t.heading}`]), state.t);
   const on = (id, event, change) => $(id).addEventListener(event, (e) => { e.preventDefault(); change(e.target); });
   on("table", "change", (e) => { history.replaceState(null, "", `#t=${e.value}`); read(); drawAll(); write(); });
-  on("attack", "change", (e) => { write({ a: e.value }); drawAll(); });
-  on("by", "change", (e) => { write({ by: e.value }); state.cols = null; state.sort = [""]; drawAll(); write(); });
+  on("attack", "change", (e) => { write({ a: e.value, by: e.value === table().primary ? state.by : "weights" }); drawAll(); });
+  on("by", "change", (e) => { Object.assign(state, { by: e.value, a: table().primary, cols: null, sort: [""] }); drawAll(); write(); });
   on("ci", "change", (e) => { write({ ci: e.checked }); $("board").className = `dataTable ${e.checked ? "with-intervals" : ""}`; });
   on("all", "change", (e) => { write({ all: e.checked }); grid.draw(); drawForest(); });
   on("filters", "submit", () => {});

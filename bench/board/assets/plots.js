@@ -15,8 +15,8 @@ function asPicture(plot) {
 }
 const around = (three, digits = 3) => `${three[0].toFixed(digits)}${three[1] === null ? "" : ` [${three[1].toFixed(digits)}, ${three[2].toFixed(digits)}]`}`;
 function drawForest() {
-  const t = table(), small = narrow(), key = state.by === "recipe" ? "recipe" : "ranked", rfc = (m) => m.attacks[state.a].rfc3;
-  const rows = shownModels().filter((m) => rfc(m)[0] !== null).sort((a, b) => b[key] - a[key] || rfc(a)[0] - rfc(b)[0]).slice(0, 40);
+  const t = table(), small = narrow(), recipes = state.by === "recipe", key = recipes ? "recipe" : "ranked", rfc = (m) => (recipes ? m.seeds3 : m.attacks[state.a].rfc3);
+  const rows = shownModels().filter((m) => rfc(m)[0] !== null && (m.recipe || !recipes)).sort((a, b) => b[key] - a[key] || rfc(a)[0] - rfc(b)[0]).slice(0, 40);
   const symbol = (m) => (m.control ? "times" : m.linear ? "square" : "circle");
   const end = Math.max(t.white * 1.04, ...rows.map((m) => rfc(m)[2] ?? rfc(m)[0]));
   put("forest", `RFC of ${rows.length} models under ${state.a}`, rows.map((m) => `${m.label} ${around(rfc(m))}`).join("; "), {
@@ -27,11 +27,11 @@ function drawForest() {
       Plot.text([t.white], { x: (d) => d, text: ["white noise"], frameAnchor: "top", dy: -14, fill: colour("--ink"), textAnchor: "end" }),
       Plot.ruleY(rows, { x1: (m) => rfc(m)[1] ?? rfc(m)[0], x2: (m) => rfc(m)[2] ?? rfc(m)[0], y: "label", stroke: ink, strokeWidth: 3, strokeOpacity: 0.55 }),
       Plot.dot(rows, { x: (m) => rfc(m)[0], y: "label", r: 4, symbol: { value: symbol }, fill: (m) => (m[key] ? ink(m) : colour("--back")), stroke: ink, strokeWidth: 1.5 }),
-      Plot.tip(rows, Plot.pointerY({ x: (m) => rfc(m)[0], y: "label", title: (m) => `${m.label}\nRFC ${around(rfc(m))}, n = ${cell(m, "kept")[1]}` })),
+      Plot.tip(rows, Plot.pointerY({ x: (m) => rfc(m)[0], y: "label", title: (m) => `${m.label}\nRFC ${around(rfc(m))}, n = ${recipes ? cell(m, "seeds_rfc")[2].split("= ")[1] : cell(m, "kept")[1]}` })),
     ],
     symbol: { type: "identity" }, color: { type: "identity" },
   });
-  $("forest-caption").textContent = `${t.dataset}, ${t.heading}: mean radial frequency of each model's perturbations under ${state.a}, with 95 % intervals over images (these weights), not a measure of robustness. Filled: ranked; hollow: not ranked. Square: net without nonlinearity; cross: untrained. Colours are families. The table has the same numbers.`;
+  $("forest-caption").textContent = `${t.dataset}, ${t.heading}: mean radial frequency of each model's perturbations under ${state.a}, with 95 % intervals over ${recipes ? "training seeds and images (recipes with three seeds)" : "images (these weights)"}, not a measure of robustness. Filled: ranked; hollow: not ranked. Square: net without nonlinearity; cross: untrained. Colours are families. The table has the same numbers.`;
 }
 function drawSpectra() {
   const t = table();
