@@ -301,8 +301,9 @@ def compare(
 
     Returns:
         attack, quantity, n (common samples), first and second (means over them), difference with
-        `_low` and `_high` (all intervals hold together in 95 % of cases; NaN below 30 samples),
-        told_apart (all comparisons taken together). `attrs` name the two models.
+        `_low` and `_high` (NaN below 30 samples), told_apart, headline. The intervals of the
+        headline (RFC, norm and success under the primary attack) hold together in 95 % of cases,
+        and so do those of all others; told_apart is within that family. `attrs` name the models.
 
     Raises:
         BenchError: one of them is not there, or they are not comparable.
@@ -383,6 +384,30 @@ def leaderboard(
 
     folder = Path(output)
     return write(render(build(Path(submissions)), folder, figures), folder)
+
+
+def publish(
+    submissions: str | Path = "submissions",
+    output: str | Path = "results/publish",
+    *,
+    repository: str | None = None,
+) -> list[Path]:
+    """Write what other places read: Hugging Face, Croissant, a citation, Zenodo. Uploads nothing.
+
+    Args:
+        submissions: folder of submissions.
+        output: folder that the files are written to.
+        repository: `owner/name` of the data set on Hugging Face.
+
+    Returns:
+        The files.
+
+    Raises:
+        BenchError: no submissions, a name that is none, or mlcroissant is missing.
+    """
+    from bench.publish.write import REPOSITORY, files, write
+
+    return write(files(Path(submissions), repository or REPOSITORY), Path(output))
 
 
 def probe_transfer(

@@ -282,7 +282,7 @@ def test_hostile_names_do_not_get_into_the_page(tmp_path: Path) -> None:
     found = build(tmp_path)
     html = page(found, {}, {})
     assert "<script>alert" not in html
-    assert html.count("</script>") == 2
+    assert html.count("</script>") == 3
     assert "<script>" not in markdown.page("x", found.tables, {})
     from bench.board.csv_file import csv_text
 
@@ -303,13 +303,13 @@ def test_made_twice_it_is_identical_and_check_says_so(
     leaderboard(submissions, second)
     files = sorted(p.relative_to(first).as_posix() for p in first.rglob("*") if p.is_file())
     assert {"README.md", "fashionmnist.md", "index.html", "leaderboard.csv"} < set(files)
-    assert sum(name.endswith(".svg") for name in files) == 5
+    assert sum(name.endswith(".svg") for name in files) == 6
     for name in files:
         assert (first / name).read_bytes() == (second / name).read_bytes(), name
     leaderboard(submissions, first, check=True)
     assert "up to date" in capsys.readouterr().out
     leaderboard(submissions, first)
-    assert "0 files changed, 9 as they were" in capsys.readouterr().out
+    assert "0 files changed, 13 as they were" in capsys.readouterr().out
 
     (figure,) = first.glob("figures/*-scatter.svg")
     for path in (first / "fashionmnist.md", first / "index.html", figure):
@@ -432,7 +432,7 @@ def test_a_broken_side_file_is_listed_and_takes_no_one_down(
     text = files["README.md"].decode()
     for name in names[:3]:
         assert f"| {markdown.markdown(name)} " in text.partition("## Not shown")[2]
-    assert sum(name.endswith(".svg") for name in files) == 5
+    assert sum(name.endswith(".svg") for name in files) == 6
 
 
 @pytest.mark.parametrize(

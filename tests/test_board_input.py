@@ -15,7 +15,7 @@ from conftest import MODEL
 import bench
 from bench.board.build import build
 from bench.board.csv_file import csv_text
-from bench.board.markdown import page
+from bench.board.markdown import further
 from bench.board.page import page as html
 from bench.entries.rules import rules
 from bench.results.metadata import Metadata
@@ -49,10 +49,10 @@ def test_every_view_shows_the_input(tmp_path: Path) -> None:
         cases.write(tmp_path, case)
     board = build(tmp_path)
     table = board.tables[0]
-    text = page("FashionMNIST", [table], {})
+    text = "\n".join(further(table, {}).values())
     shown = [line for line in text.splitlines() if "| native 28; none " in line]
     assert len(shown) == len(table.rows) == 2
-    assert html(board, {}, {}).count('"input":"native 28; none"') == 2
+    assert html(board, {}, {}).count('"input":["native 28; none"') == 2
     lines = list(csv.DictReader(csv_text(board).splitlines()))
     assert {(line["native_size"], line["transform"]) for line in lines} == {("28", "none")}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from bench.board import cells, markdown, notes
 from bench.board.build import build
 from bench.board.csv_file import HEADER, csv_text
 from bench.board.page import page as html
+from bench.board.page_columns import COLUMNS
 from bench.board.ranking import rank
 from bench.board.table import Board, Row, Table
 from bench.entries import registry
@@ -80,6 +82,18 @@ def table(board: Board) -> Table:
     return board.tables[0]
 
 
+def everything(tables: Sequence[Table]) -> str:
+    """All Markdown of some tables: their page and those that it links."""
+    pages = [text for table in tables for text in markdown.further(table, {}).values()]
+    return markdown.page("x", tables, {}) + "".join(pages)
+
+
+def recipe_cell(row: Row, table: Table) -> str:
+    """What the page says of a recipe's rank."""
+    recipe = next(column for column in COLUMNS if column.key == "recipe")
+    return recipe.cell(row, table, "min-l2")[1]
+
+
 def row_of(table: Table, model: str) -> Row:
     (found,) = [row for row in table.rows if row.name == PREFIX + model]
     return found
@@ -128,7 +142,7 @@ def test_recipe_ranks_need_three_seeds_and_use_all(table: Table, submissions: Pa
     assert [row_of(table, m).recipe_rank for m in four] == expected
     alone = row_of(table, "fully-connected")
     assert (alone.recipe_rank, alone.recipe_group) == (None, "")
-    assert cells.ranked(alone, table)["Rank: recipe"] == "one seed"
+    assert recipe_cell(alone, table) == "one seed"
     assert table.recipes.models == 4
 
 
@@ -273,7 +287,7 @@ def test_excess_over_the_minimum_of_the_same_weights(board: Board, submissions: 
         assert found.longer.mean == pytest.approx((over > 0.01).mean())
         assert found.rfc.mean == pytest.approx(-0.02)
         assert "bb-linf" in row_of(second, model).excess
-    assert "Excess over the minimum" in markdown.page("x", board.tables, {})
+    assert "Excess over the minimum" in everything(board.tables)
     assert second.contrasts == ()
 
 
@@ -308,7 +322,7 @@ def test_contrasts(table: Table, submissions: Path) -> None:
     assert found["deep minus shallow"].why == "no matched pair of models"
     why = found["trained minus untrained"].why
     assert why == "none of 1 matched pairs has 3 training seeds of both"
-    assert why in markdown.page("x", [table], {})
+    assert why in everything([table])
 
 
 # ---------------------------------------------------------------- gates
@@ -417,8 +431,8 @@ def test_a_seed_that_fails_or_repeats_is_left_out_and_named(tmp_path: Path) -> N
     assert list(row.seeds.counted) == [0, 1]
     assert row.seeds.left_out[3] == "the same weights as seed 0"
     assert "clean accuracy" in row.seeds.left_out[2]
-    assert (row.recipe_rank, cells.ranked(row, table)["Rank: recipe"]) == (None, "two seeds")
-    assert "seed left out: 3" in cells.flag_text(row, table)
+    assert (row.recipe_rank, recipe_cell(row, table)) == (None, "two seeds")
+    assert "2 seeds left out" in cells.flag_text(row, table)
     assert np.isnan(row.seeds.mean.low)
     assert row.seeds.sd > 0
 
@@ -442,7 +456,7 @@ def test_one_kept_sample_has_no_interval(tmp_path: Path) -> None:
         assert np.isfinite(interval.mean)
         assert np.isnan(interval[1:]).all()
     assert "few: 1 kept" in cells.flag_text(table.rows[0], table)
-    assert "(1\\*)" in markdown.page("x", [table], {})
+    assert "(1\\*)" in everything([table])
 
 
 # ---------------------------------------------------------------- every view
@@ -476,7 +490,7 @@ def test_the_csv_says_the_same(board: Board) -> None:
 
 
 def test_the_pages_explain_what_they_show(board: Board, table: Table) -> None:
-    text, page = markdown.page("x", board.tables, {}), html(board, {}, {})
+    text, page = everything(board.tables), html(board, {}, {})
     for words in (
         "not a ladder of robustness",
         "not comparable across data sets",

@@ -120,11 +120,13 @@ HOMES = {  # third-party package -> the only places in bench/ that may import it
     "datasets": ("data/",),
     "torchvision": ("data/",),
     "PIL": ("data/", "models/timm_source.py"),  # what timm's transforms take
-    "huggingface_hub": ("data/hub/", "models/timm_source.py"),
+    "huggingface_hub": ("data/hub/", "models/timm_source.py", "publish/write.py"),
     "tabulate": ("board/tabular.py",),
     "typer": ("cli/",),
     "rich": ("cli/", "screen.py"),
     "pandas": ("run/", "show/", "api.py", "cli/"),
+    "yaml": ("publish/",),
+    "mlcroissant": ("publish/",),
 }
 EVERYWHERE = {"numpy", "torch", "scipy", "pydantic"}
 

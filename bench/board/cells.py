@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from bench.board.flags import flags, verified
+from bench.board.flags import badges, verified
 from bench.board.seeds import Seeds
+from bench.board.shown import short_name
 from bench.board.table import Contrasted, Row, Table
 from bench.board.text import (
     NONE,
@@ -31,7 +32,7 @@ def model_link(row: Row) -> str:
     """Return the model's name, linked to its entry."""
     base = row.name.split("@")[0]
     dataset = row.model.submission.rules.dataset.name
-    return f"[{markdown(row.name)}](../registry/models/{dataset}/{base}.toml)"
+    return f"[{markdown(short_name(row))}](../registry/models/{dataset}/{base}.toml)"
 
 
 def input_text(row: Row) -> str:
@@ -54,34 +55,37 @@ def survives(row: Row) -> str:
 
 
 def ranked(row: Row, table: Table) -> Cells:
-    """The main table: both ranks, and what they rest on."""
-    both = {
-        "Rank: these weights": ranks(row.rank),
-        "Tie": row.group,
-        "Rank: recipe": ranks(row.recipe_rank) if row.recipe_rank else seeds_text(row.seeds),
-        "Tie, recipe": row.recipe_group or NONE,
-    }
-    numbers = dict(plain(row, table))
-    flagged = {"Flags": numbers.pop("Flags")}
-    return {**both, **numbers, "Claims stand up to seed SD": survives(row), **flagged}
+    """The main table: these weights, and what their rank rests on; at most eight columns."""
+    found = {"Rank set": ranks(row.rank) + (f" ({row.group})" if row.group else "")}
+    return {**found, **plain(row, table)}
 
 
 def plain(row: Row, table: Table) -> Cells:
     """The numbers of a model under the primary attack, without ranks."""
-    rules, model, seeds = table.rules, row.model, row.seeds
+    rules, model = table.rules, row.model
     primary = model.attacks[rules.primary]
-    several = len(seeds.counted) > 1
     return {
         "Model": model_link(row),
-        "RFC, these weights": interval(primary.rfc),
+        "RFC": interval(primary.rfc),
         "n kept / correct": f"{counted(primary.kept)} / {primary.correct}",
-        "Seeds": str(len(seeds.counted)),
-        "RFC over seeds": interval(seeds.mean) if several else NONE,
-        "Seed SD": number(seeds.sd, 4),
         clean_head(table): clean(row, table),
         "Success %": percent(primary.success),
         f"Median {NORMS[rules.attacks[rules.primary].norm]}": median(primary.norm),
         "Flags": flag_text(row, table),
+    }
+
+
+def of_recipe(row: Row, table: Table) -> Cells:
+    """A model that has training seeds enough for a rank of its recipe."""
+    seeds = row.seeds
+    return {
+        "Rank set, recipe": ranks(row.recipe_rank) + f" ({row.recipe_group})",
+        "Model": model_link(row),
+        "RFC over seeds": interval(seeds.mean),
+        "Seeds": str(len(seeds.counted)),
+        "Seed SD": number(seeds.sd, 4),
+        "n that all seeds keep": counted(seeds.common),
+        "Claims about the weights stand up to seed SD": survives(row),
     }
 
 
@@ -97,18 +101,15 @@ def clean(row: Row, table: Table) -> str:
 
 
 def flag_text(row: Row, table: Table) -> str:
-    """Return the flags of a model."""
-    return ", ".join(markdown(flag) for flag in flags(row, table.rules)) or NONE
+    """Return the flags of a model, short."""
+    return ", ".join(markdown(flag) for flag, _ in badges(row, table.rules)) or NONE
 
 
 def unranked(row: Row, table: Table) -> Cells:
     """A model that fails a gate, and why."""
     found = dict(plain(row, table))
-    return {
-        "Model": found.pop("Model"),
-        "Why": "; ".join(markdown(reason) for reason in row.model.reasons),
-        **found,
-    }
+    reasons = "; ".join(markdown(reason) for reason in row.model.reasons)
+    return {"Model": found.pop("Model"), "Why": reasons, **found}
 
 
 def of_seed(row: Row, table: Table) -> Cells:

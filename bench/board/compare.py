@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,9 +35,10 @@ class Difference:
             everything else over the common kept ones.
         n: number of common samples.
         first, second: means over these samples.
-        difference: mean difference with its interval; all that are compared hold together in
-            95 % of cases. None (NaN) below 30 common samples, or if it is the same on all of them.
-        separable: whether the two are told apart, all comparisons taken together.
+        difference: mean difference with its interval; all of its family hold together in 95 %
+            of cases. None (NaN) below 30 common samples, or if it is the same on all of them.
+        separable: whether the two are told apart, all comparisons of its family taken together.
+        headline: whether it is of the first family: RFC, norm and success under the primary attack.
     """
 
     attack: str
@@ -47,6 +48,7 @@ class Difference:
     second: float
     difference: Interval
     separable: bool
+    headline: bool = False
 
 
 def resolve(name: str, folders: Sequence[Path]) -> Path:
@@ -97,8 +99,9 @@ def _shown(submission: Submission) -> str:
 def compare(first: Submission, second: Submission) -> list[Difference]:
     """Return every quantity under every attack that both have, paired by sample.
 
-    The primary attack comes first. All differences are read together: their intervals hold
-    simultaneously, and `separable` is what the stepdown tells apart.
+    What the board is about comes first and is read together: RFC, norm and success under the
+    primary attack. All the others follow and are read together: within either family the intervals
+    hold simultaneously, and `separable` is what the stepdown tells apart.
     """
     rules = first.rules
     order = sorted(rules.attacks, key=lambda name: name != rules.primary)
@@ -106,16 +109,24 @@ def compare(first: Submission, second: Submission) -> list[Difference]:
     pairs = [
         pair for attack in order for pair in _pairs(attack, of_first[attack], of_second[attack])
     ]
+    headline = ("rfc", rules.attacks[rules.primary].norm, "success")
+    ahead = [p for p in pairs if p.attack == rules.primary and p.quantity in headline]
+    ahead.sort(key=lambda pair: headline.index(pair.quantity))
+    rest = [p for p in pairs if p.attack != rules.primary or p.quantity not in headline]
+    seed = rules.protocol.seed
+    return [*_read_together(ahead, seed, headline=True), *_read_together(rest, seed)]
+
+
+def _read_together(
+    pairs: Sequence[_Pair], seed: int, *, headline: bool = False
+) -> Iterator[Difference]:
     if not pairs:
-        return []
+        return
     kept = np.stack([pair.kept for pair in pairs])
     values = np.stack([[pair.first, pair.second] for pair in pairs])
-    seed = rules.protocol.seed
     intervals, apart = simultaneous_differences(values[:, 0] - values[:, 1], kept, seed)
-    return [
-        pair.difference(interval, bool(told))
-        for pair, interval, told in zip(pairs, intervals, apart, strict=True)
-    ]
+    for pair, interval, told in zip(pairs, intervals, apart, strict=True):
+        yield replace(pair.difference(interval, bool(told)), headline=headline)
 
 
 class _Pair(NamedTuple):

@@ -13,7 +13,8 @@ from bench.board import shown as shown_module
 from bench.board import spectra
 from bench.board.shown import Shown, mark, with_spectrum
 from bench.board.table import Table
-from bench.figures import curves, examples, maps, profiles, scatter, style
+from bench.board.text import ranks as places
+from bench.figures import curves, examples, maps, profiles, ranks, scatter, style
 from bench.figures import mark as mark_module
 from bench.figures.style import Drawing, is_current, svg
 from bench.grid import white_noise
@@ -23,6 +24,7 @@ from bench.stats.bootstrap import Floats
 from bench.stats.intervals import Interval, robust_accuracy
 
 CAPTIONS = {
+    "ranks": ranks.CAPTION,
     "profiles": profiles.CAPTION,
     "spectra": maps.CAPTION,
     "scatter": scatter.CAPTION,
@@ -30,11 +32,16 @@ CAPTIONS = {
     "examples": examples.CAPTION,
 }
 """Kind of figure -> caption, in the order of the page."""
+MAX_LINES = 60
+"""Models in a figure of lines one below the other."""
 MAX_POINTS = 400
 """Models in a figure of points."""
 MAX_COLUMNS, SAMPLES = 12, 2
 """Models and samples among the example images."""
-CODE = (style, mark_module, profiles, maps, scatter, curves, examples, spectra, shown_module)
+CODE = (
+    *(style, mark_module, ranks, profiles, maps, scatter, curves, examples),
+    *(spectra, shown_module),
+)
 """Modules whose text decides, with this one's, what a figure shows."""
 
 
@@ -48,6 +55,7 @@ def figures(table: Table, shown: Shown, folder: Path, slug: str) -> dict[str, by
         slug: first part of the file names.
     """
     made: dict[str, Callable[[], Drawing | None]] = {
+        "ranks": lambda: _ranks(table),
         "profiles": lambda: _profiles(table, shown),
         "spectra": lambda: _maps(table, shown),
         "scatter": lambda: _scatter(table),
@@ -79,6 +87,15 @@ def _digest(table: Table) -> str:
         for file in (path, path.with_name(f"{row.model.name}.extras.parquet")):
             state.update(file_sha256(file).encode() if file.exists() else b"-")
     return state.hexdigest()
+
+
+def _ranks(table: Table) -> Drawing:
+    lines = []
+    for row in with_spectrum(table, MAX_LINES):
+        found = row.model.attacks[table.rules.primary]
+        rank = places(row.rank) if row.rank is not None and len(table.ranked) > 1 else ""
+        lines.append(ranks.Line(mark(row), found.rfc, found.kept, rank))
+    return ranks.Ranks(table.rules.primary, white_noise(*table.size)["rfc"], lines)
 
 
 def _profiles(table: Table, shown: Shown) -> Drawing | None:

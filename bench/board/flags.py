@@ -47,6 +47,28 @@ MEANINGS = {
 """Flag -> what it says."""
 
 
+def flag_key(flag: str) -> str:
+    """Return the key in MEANINGS of a flag as it is shown."""
+    return next((key for key in MEANINGS if flag.startswith(key)), "")
+
+
+def badges(row: Row, rules: Rules) -> list[tuple[str, str]]:
+    """Return short signs with what each says; of several left-out seeds one.
+
+    A stranger's seed can be left out for a long reason: that stands in the details.
+    """
+    found = [
+        (flag, MEANINGS[flag_key(flag)])
+        for flag in flags(row, rules)
+        if not flag.startswith("seed left out")
+    ]
+    out = [seed for seed in row.seeds.left_out if seed != seed_number(row.model)]
+    if out:
+        text = f"{len(out)} seed{'s' if len(out) > 1 else ''} left out"
+        found.append((text, "; ".join(dict.fromkeys(row.seeds.left_out[seed] for seed in out))))
+    return found
+
+
 def flags(row: Row, rules: Rules) -> list[str]:
     """Return the flags of one model, each with its number, in the order of MEANINGS."""
     model = row.model

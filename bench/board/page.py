@@ -1,206 +1,104 @@
-"""The board as one self-contained page: data, style and script in a single file."""
+"""The board as one self-contained page: data, style and scripts in a single file.
+
+Table and plots are DataTables' and Observable Plot's, carried unaltered (assets/vendor/SOURCES.md).
+"""
 
 from __future__ import annotations
 
-import base64
 import json
-import math
 from collections.abc import Mapping, Sequence
+from functools import cache
+from html import escape
 from importlib import resources
 from typing import Any
 
-import numpy as np
+from bench.board import page_data
+from bench.board.flags import MEANINGS
+from bench.board.lead import lead
+from bench.board.markdown import slug
+from bench.board.page_columns import COLUMNS
+from bench.board.shown import Shown
+from bench.board.table import Board, Table
 
-from bench.board import notes
-from bench.board.cells import input_text, seeds_text
-from bench.board.flags import MEANINGS, flags, verified
-from bench.board.markdown import heading, slug
-from bench.board.shown import Shown, is_linear
-from bench.board.spectra import rings
-from bench.board.table import Board, Contrasted, Row, Table
-from bench.figures.profiles import Profile
-from bench.grid import above_white, white_noise
-from bench.stats.intervals import NOTHING, Interval
-
-MAPS_DECADES = 2.0
-"""Mean spectra are stored as bytes over this many decades below and above white noise."""
+LIMIT = 2_000_000
+"""Bytes of the page; plots that do not fit are left out, those of the last models first."""
+SCRIPTS = ("vendor/datatables.min.js", "vendor/d3.min.js", "vendor/plot.min.js")
+OWN = ("page.js", "plots.js", "pairs.js")
+Figures = Mapping[str, Sequence[tuple[str, str]]]
 
 
-def page(board: Board, shown: Mapping[str, Shown], figures: Mapping[str, Sequence[str]]) -> str:
+def page(
+    board: Board, shown: Mapping[str, Shown], figures: Figures, claims: Sequence[str] = ()
+) -> str:
     """Return the page's HTML.
 
     Args:
         board: what to show.
         shown: table slug -> spectra of its models.
-        figures: table slug -> file names of its figures.
+        figures: table slug -> (file, caption) of its figures.
+        claims: the first paragraphs of the claims page, plain; empty without one.
     """
-    data = {
-        "tables": [
-            _table(table, shown.get(slug(table)), figures.get(slug(table), ()))
-            for table in board.tables
-        ],
-        "flags": MEANINGS,
-    }
-    text = json.dumps(data, separators=(",", ":"), allow_nan=False)
-    # inside <script> nothing may look like a tag's end, and JSON allows these escapes
-    for sign in "<>&\u2028\u2029":
-        text = text.replace(sign, f"\\u{ord(sign):04x}")
-    result = _asset("page.html")
+    shell = _shell(board, claims)
+    data = board_data(board, shown, figures)
+    room = LIMIT - len(shell.encode()) - len(json_text(data).encode())
+    for table, found in zip(board.tables, data["tables"], strict=True):
+        for row, model in zip(table.rows, found["models"], strict=True):
+            plots = page_data.plots(row, table, shown.get(slug(table)))
+            size = len(json_text(plots).encode())
+            if size <= room:
+                model |= plots
+                room -= size
+    return shell.replace("/*DATA*/", json_text(data), 1)
+
+
+def _shell(board: Board, claims: Sequence[str]) -> str:
+    """The page without its data; its words are in it, for readers without scripts too."""
+    result = _frame()
     for mark, content in (
-        ("/*STYLE*/", _asset("page.css")),
-        ("/*SCRIPT*/", _asset("page.js") + _asset("plot.js")),
-        ("/*DATA*/", text),
+        ("<!--LEAD-->", escape(" ".join(lead(board.tables)))),
+        ("<!--HIDDEN-->", "" if claims else " hidden"),
+        ("<!--CLAIMS-->", "".join(f"<p>{escape(text)}</p>" for text in claims)),
+        ("<!--COLUMNS-->", _list({column.title: column.help for column in COLUMNS})),
+        ("<!--FLAGS-->", _list(MEANINGS)),
     ):
         result = result.replace(mark, content, 1)
     return result
 
 
+def _list(items: Mapping[str, str]) -> str:
+    return "".join(f"<dt>{escape(k)}</dt><dd>{escape(text)}</dd>" for k, text in items.items())
+
+
+def board_data(board: Board, shown: Mapping[str, Shown], figures: Figures) -> dict[str, Any]:
+    """Return everything that the page shows but for the models' plots."""
+    tables = []
+    for table in board.tables:
+        name = slug(table)
+        found = page_data.of_table(table, shown.get(name), figures.get(name, ()))
+        tables.append({**found, "models": [_row(row, table) for row in table.rows]})
+    return {"columns": page_data.columns(), "tables": tables}
+
+
+def _row(row: Any, table: Table) -> dict[str, Any]:
+    return {**page_data.of_row(row, table), "profiles": {}, "map": None, "samples": None}
+
+
+def json_text(data: object) -> str:
+    """Return JSON that stands safely inside <script>: nothing in it looks like a tag's end."""
+    text = json.dumps(data, separators=(",", ":"), allow_nan=False)
+    for sign in "<>&\u2028\u2029":  # JSON allows these escapes
+        text = text.replace(sign, f"\\u{ord(sign):04x}")
+    return text
+
+
+@cache
+def _frame() -> str:
+    """The page without its data."""
+    result = _asset("page.html")
+    for mark, names in (("/*STYLE*/", ("page.css",)), ("/*VENDOR*/", SCRIPTS), ("/*SCRIPT*/", OWN)):
+        result = result.replace(mark, "\n".join(_asset(name) for name in names), 1)
+    return result
+
+
 def _asset(name: str) -> str:
     return (resources.files("bench.board") / "assets" / name).read_text(encoding="utf-8")
-
-
-def _table(table: Table, shown: Shown | None, figures: Sequence[str]) -> dict[str, Any]:
-    rules = table.rules
-    ring = rings(*table.size)
-    clean = shown.clean if shown else None
-    return {
-        "slug": slug(table),
-        "dataset": rules.dataset.title,
-        "page": f"{rules.dataset.name}.md",
-        "heading": heading(table),
-        "hash": rules.hash,
-        "samples": len(rules.ids),
-        "primary": rules.primary,
-        "ranks": table.ranks,
-        "told": notes.told(table),
-        "contrasts": [_contrast(found) for found in table.contrasts],
-        "common": dict(table.common.ids),
-        "attacks": {
-            name: {
-                "norm": spec.norm,
-                "minimal": spec.minimal,
-                "epsilon": spec.describe().get("budget"),
-            }
-            for name, spec in rules.attacks.items()
-        },
-        "white": _round(white_noise(*table.size)["rfc"]),
-        "radius": _numbers(ring.radius),
-        "clean": {"mean": _numbers(clean.mean), "n": clean.n} if clean else None,
-        "figures": list(figures),
-        "models": [_model(row, table, shown) for row in table.rows],
-    }
-
-
-def _model(row: Row, table: Table, shown: Shown | None) -> dict[str, Any]:
-    model, rules = row.model, table.rules
-    meta = model.submission.metadata
-    return {
-        "name": row.name,
-        "family": meta.family,
-        "type": meta.type,
-        "linear": is_linear(row),
-        "control": model.control,
-        "params": meta.n_params,
-        "input": input_text(row),
-        "clean": _interval(model.clean),
-        "rank": list(row.rank) if row.rank else None,
-        "group": row.group,
-        "recipe": list(row.recipe_rank) if row.recipe_rank else None,
-        "recipeGroup": row.recipe_group,
-        "seeds": _seeds(row),
-        "reasons": list(model.reasons),
-        "flags": flags(row, rules),
-        "verified": verified(model),
-        "links": _links(row),
-        "attacks": {name: _attack(row, table, name) for name in rules.attacks},
-        "profiles": _profiles(shown.profiles.get(model.name, {})) if shown else {},
-        "map": _map(shown, model.name, rules.primary) if shown else None,
-    }
-
-
-def _contrast(found: Contrasted) -> dict[str, Any]:
-    return {"name": found.name, "rfc": _interval(found.interval), "n": found.ids, "why": found.why}
-
-
-def _seeds(row: Row) -> dict[str, Any]:
-    seeds = row.seeds
-    return {
-        "n": len(seeds.counted),
-        "text": seeds_text(seeds),
-        "rfc": _interval(seeds.mean),
-        "sd": _round(seeds.sd),
-        "survives": _round(row.seed_sd),
-    }
-
-
-def _attack(row: Row, table: Table, name: str) -> dict[str, Any]:
-    found = row.model.attacks[name]
-    tested, beside = found.optimality, row.excess.get(name)
-    shared = table.common.rfc.get(name, {}).get(row.name, NOTHING)
-    return {
-        "correct": found.correct,
-        "kept": found.kept,
-        "success": _interval(found.success),
-        "norm": _interval(found.norm),
-        "rfc": _interval(found.rfc),
-        "common": _interval(shared),
-        "hfe": _interval(found.hfe),
-        "hfx": _interval(found.hfx),
-        # against the witnesses, or another protocol's attack against the minimum
-        "long": _interval(tested.longer if tested else beside.longer if beside else NOTHING),
-        "longOf": tested.n if tested else beside.n if beside else 0,
-    }
-
-
-def _profiles(found: Mapping[str, Profile]) -> dict[str, Any]:
-    return {
-        name: {"mean": _numbers(p.mean), "low": _numbers(p.low), "high": _numbers(p.high)}
-        for name, p in found.items()
-    }
-
-
-def _map(shown: Shown, model: str, attack: str) -> dict[str, Any] | None:
-    """A mean spectrum as bytes: 0 is DECADES below white noise, 255 as much above."""
-    side = shown.extras.get(model)
-    if side is None or attack not in side.maps:
-        return None
-    values, n = side.maps[attack]
-    scaled = np.nan_to_num(
-        (above_white(values) / MAPS_DECADES + 1) * 127.5, nan=0, posinf=255, neginf=0
-    )
-    raw = np.rint(np.clip(scaled, 0, 255)).astype(np.uint8).tobytes()
-    return {"shape": list(values.shape), "n": n, "bytes": base64.b64encode(raw).decode()}
-
-
-def _links(row: Row) -> dict[str, str]:
-    """Where to read on; addresses of a stranger only if they are plain https."""
-    name, submission = row.model.name, row.model.submission
-    dataset, protocol = submission.rules.dataset.name, submission.rules.protocol.name
-    found = {
-        "entry": f"../registry/models/{dataset}/{name.split('@')[0]}.toml",
-        "data": f"../submissions/{protocol}/{dataset}/{name}.parquet",
-    }
-    stated = submission.metadata.entry.get("credits")
-    credit = stated if isinstance(stated, dict) else {}
-    for label, url in (
-        ("paper", credit.get("link")),
-        ("code", credit.get("code")),
-        ("weights", submission.metadata.weights.url),
-    ):
-        if isinstance(url, str) and url.startswith("https://") and url.isprintable():
-            found[label] = url
-    return found
-
-
-def _interval(found: Interval) -> list[float | str | None]:
-    return [_round(value) for value in found]
-
-
-def _round(value: float) -> float | str | None:
-    if math.isnan(value):
-        return None
-    return float(f"{value:.5g}") if math.isfinite(value) else "inf"
-
-
-def _numbers(values: Any) -> list[float | str | None]:
-    return [None if math.isnan(v) else float(f"{v:.3g}") for v in values]

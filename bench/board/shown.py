@@ -75,13 +75,22 @@ def is_linear(row: Row) -> bool:
     return row.model.submission.metadata.net.get("relu") is False
 
 
+def short_name(row: Row) -> str:
+    """Return a model's name for people, without the data set."""
+    return _short(row.name, row)
+
+
+def _short(name: str, row: Row) -> str:
+    short = name.removeprefix(row.model.submission.rules.dataset.name + "-")
+    return short.replace("@random", " (untrained)").replace("@seed", ", seed ")
+
+
 def mark(row: Row) -> Mark:
     """Return how a model is told apart in figures; its label leaves out the data set."""
     meta, name = row.model.submission.metadata, row.model.name
-    short = name.removeprefix(row.model.submission.rules.dataset.name + "-")
     return Mark(
         name=name,
-        label=plain(short.replace("@random", " (untrained)").replace("@seed", ", seed ")),
+        label=plain(_short(name, row)),
         family=plain(meta.family),
         type=plain(meta.type),
         linear=is_linear(row),

@@ -6,9 +6,9 @@ from dataclasses import replace
 from functools import cache
 
 from bench.board.csv_file import csv_text
-from bench.board.markdown import index
+from bench.board.markdown import further, index
 from bench.board.markdown import page as markdown_page
-from bench.board.page import page as html_page
+from bench.board.page import board_data, json_text
 from bench.board.table import Board, Row, Table
 
 MAX_TEXT = 40_000
@@ -28,8 +28,9 @@ def show_alone(table: Table) -> None:
         longest = max(
             len(csv_text(board).encode()),
             len(markdown_page("trial", [one], {}).encode()) - len(markdown_page("trial", [], {})),
+            sum(len(text.encode()) for text in further(one, {}).values()),
             len(index(board).encode()) - len(index(Board((), ()))),
-            len(html_page(board, {}, {}).encode()) - _empty(),
+            len(json_text(board_data(board, {}, {})).encode()) - _empty(),
         )
         if longest > MAX_TEXT:
             raise ValueError(f"expected texts of at most {MAX_TEXT} characters, found {longest}")
@@ -37,4 +38,4 @@ def show_alone(table: Table) -> None:
 
 @cache
 def _empty() -> int:
-    return len(html_page(Board((), ()), {}, {}).encode())
+    return len(json_text(board_data(Board((), ()), {}, {})).encode())

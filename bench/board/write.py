@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from bench.board.claims_page import claims
 from bench.board.csv_file import csv_text
 from bench.board.drawn import CAPTIONS, figures
-from bench.board.markdown import BACK_LINK, INDEX_TITLE, index, page, slug
+from bench.board.markdown import BACK_LINK, INDEX_TITLE, further, index, page, slug
 from bench.board.page import page as html
 from bench.board.probes import with_probes
 from bench.board.shown import Shown, read
@@ -21,6 +22,8 @@ SPECTRA_MODELS = 300
 """Models of a table whose spectra the page can plot; the best ranked ones."""
 FIXED = ("README.md", "index.html", "leaderboard.csv")
 """Files that every board has."""
+THEIRS = ("claims.md", "sensitivity.md", "planted.md", "figures/studies")
+"""How files begin that `bench study report` keeps in the same folder."""
 
 
 def render(board: Board, folder: Path, with_figures: bool = True) -> dict[str, bytes]:
@@ -33,14 +36,12 @@ def render(board: Board, folder: Path, with_figures: bool = True) -> dict[str, b
     """
     files: dict[str, bytes] = {}
     shown: dict[str, Shown] = {}
-    drawn: dict[str, list[str]] = {}
     captions: dict[str, list[tuple[str, str]]] = {}
     for table in board.tables if with_figures else ():
         name = slug(table)
         shown[name] = read(table, SPECTRA_MODELS)
         made = figures(table, shown[name], folder / "figures", name)
         files |= {f"figures/{file}": content for file, content in made.items()}
-        drawn[name] = list(made)
         captions[name] = [
             (f"{name}-{kind}.svg", text)
             for kind, text in CAPTIONS.items()
@@ -50,11 +51,14 @@ def render(board: Board, folder: Path, with_figures: bool = True) -> dict[str, b
     by_dataset: dict[str, list[Table]] = {}
     for table in board.tables:
         by_dataset.setdefault(table.rules.dataset.name, []).append(table)
+    told = claims(folder)
     for name, tables in by_dataset.items():
-        files[f"{name}.md"] = page(tables[0].rules.dataset.title, tables, captions).encode()
-    files["README.md"] = index(board).encode()
+        files[f"{name}.md"] = page(tables[0].rules.dataset.title, tables, captions, told).encode()
+        for table in tables:
+            files |= {n: text.encode() for n, text in further(table, captions).items()}
+    files["README.md"] = index(board, told).encode()
     files["leaderboard.csv"] = csv_text(board).encode()
-    files["index.html"] = html(board, shown, drawn).encode()
+    files["index.html"] = html(board, shown, captions, told).encode()
     return with_probes(files, board, folder, with_figures)
 
 
@@ -86,6 +90,8 @@ def existing(folder: Path) -> dict[str, bytes]:
 
 
 def _is_ours(name: str, content: bytes) -> bool:
+    if name.startswith(THEIRS):
+        return False
     if name.endswith(".svg"):
         return b"<!-- data " in content
     return name in FIXED or content.rstrip().endswith(BACK_LINK.encode())

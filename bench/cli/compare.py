@@ -36,8 +36,10 @@ def compare(
     """Compare two models: paired differences per attack and quantity, and the overlay plot.
 
     A difference is first minus second on the samples that both keep, the primary attack first, of
-    the others only success and the main quantities (`--all`: all). All intervals hold together in
-    95 % of cases, shown or not; `*` marks what is told apart, all taken together.
+    the others only success and the main quantities (`--all`: all). RFC, norm and success under
+    the primary attack are read together, as the board's page shows them, and so are all others: the
+    intervals of either family hold together in 95 % of cases, shown or not; `*` marks what is told
+    apart, its family taken together.
 
     Examples:
 
@@ -63,10 +65,12 @@ def compare(
         )
     primary = a.rules.primary
     shown = [d for d in found if everything or d.attack == primary or d.quantity in MAIN]
+    headline = sum(d.headline for d in found)
     sys.stdout.write(
         f"first:  {a.path}\nsecond: {b.path}\n\n{_table(shown, (a.name, b.name))}\n"
-        f"\n{len(found)} differences, read together: 95 % intervals that hold simultaneously, over "
-        f"images and for these weights (none below {FEWEST_IDS} samples); *: told apart\n"
+        f"\n{len(found)} differences; 95 % intervals over images, for these weights (none below "
+        f"{FEWEST_IDS} samples): the first {headline} hold simultaneously, and so do the other "
+        f"{len(found) - headline}; *: told apart within its family\n"
     )
     if len(shown) < len(found):
         sys.stdout.write(f"{len(shown)} of them are shown; --all shows the others\n")

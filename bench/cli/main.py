@@ -19,6 +19,7 @@ from bench.cli.join import join
 from bench.cli.leaderboard import leaderboard
 from bench.cli.list import list_entries
 from bench.cli.probe import app as probe
+from bench.cli.publish import publish
 from bench.cli.rescore import rescore
 from bench.cli.selftest import selftest
 from bench.cli.show import show
@@ -52,6 +53,7 @@ app.add_typer(study, name="study")
 app.command("join")(join)
 app.command("rescore")(rescore)
 app.command("selftest")(selftest)
+app.command("publish")(publish)
 app.command("list")(list_entries)
 
 INTERRUPTED = 130

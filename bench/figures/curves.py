@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bench.figures.mark import Mark, colours
+from bench.figures.mark import Mark, colours, shade
 from bench.stats.bootstrap import Floats
 
 if TYPE_CHECKING:
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
 CAPTION = (
     "Accuracy that is left at each budget, from the norms of the minimal attacks: an upper bound, "
     "since a shorter perturbation could only lower it. At 0 it is the clean accuracy (all of the "
-    "protocol's samples)."
+    "protocol's samples). Colours are families, further models of one lighter or darker; dashed: "
+    "nets without nonlinearity; dotted: untrained."
 )
 
 
@@ -57,9 +59,12 @@ class Curves:
         figure = Figure(figsize=(3.9 * count + 1.9, 3.4), layout="constrained")
         axes = figure.subplots(1, count, sharey=True, squeeze=False).ravel()
         for axis, panel in zip(axes, self.panels, strict=False):
+            before: Counter[tuple[str, str]] = Counter()
             for mark, accuracy in zip(self.models, panel.accuracies, strict=True):
                 label = mark.label if panel is self.panels[0] else None
-                colour = palette[mark.family]
+                kind = (mark.family, mark.dashes)
+                colour = shade(palette[mark.family], before[kind])
+                before[kind] += 1
                 axis.plot(
                     panel.epsilons, accuracy, ls=mark.dashes, color=colour, lw=1.4, label=label
                 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -41,8 +42,24 @@ class Mark:
 
 
 def colours(marks: Iterable[Mark]) -> Mapping[str, str]:
-    """Return family -> colour; the paper's four families always have theirs."""
-    families = sorted({mark.family for mark in marks})
-    if all(name in FAMILY_COLOURS for name in families):
-        return FAMILY_COLOURS
-    return {name: OTHER_COLOURS[i % len(OTHER_COLOURS)] for i, name in enumerate(families)}
+    """Return family -> colour; the paper's four families have theirs whoever else is there.
+
+    Others choose by their name, so that a family has one colour on every board, and step aside
+    for one another while there are colours left.
+    """
+    families = sorted({mark.family for mark in marks} - FAMILY_COLOURS.keys())
+    found, free = dict(FAMILY_COLOURS), list(OTHER_COLOURS)
+    for name in families:
+        free = free or list(OTHER_COLOURS)
+        first = int(hashlib.sha256(name.encode()).hexdigest(), 16) % len(OTHER_COLOURS)
+        order = [OTHER_COLOURS[(first + i) % len(OTHER_COLOURS)] for i in range(len(OTHER_COLOURS))]
+        found[name] = next(colour for colour in order if colour in free)
+        free.remove(found[name])
+    return found
+
+
+def shade(colour: str, step: int) -> str:
+    """Return a family's colour (step 0), then lighter and darker ones, for its further models."""
+    level, target = (0.0, 0) if step == 0 else (0.5, 255) if step % 2 else (0.3, 0)
+    parts = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
+    return "#" + "".join(f"{round(part + level * (target - part)):02x}" for part in parts)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bench.figures.mark import Mark
+from bench.figures.mark import Mark, colours, shade
 from bench.figures.style import REFERENCE, panels, plain
 from bench.stats.bootstrap import Floats
 
@@ -16,8 +17,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-PANEL_COLOURS = ("#D55E00", "#0072B2", "#009E73", "#B5539C", "#E69F00", "#3A9BD9")
-PAIR_COLOURS = ("#0072B2", "#D55E00")
+PAIR_COLOURS = ("#222222", "#999999")
+"""Of two models; colours are families'."""
+LEGEND_DECADES = 0.2
+"""Decades that a line of a legend takes, more or less."""
 MAX_FAMILIES = 6
 """With more, the panels are model types."""
 CAPTION = (
@@ -58,10 +61,13 @@ class Profiles:
 
     def draw(self) -> Figure:
         """Draw a panel for each family (or model type)."""
-        found = self._panels()
+        found, palette = self._panels(), colours([mark for mark, _ in self.models])
         figure, axes = panels(len(found), 4, (2.55, 2.75), (0.7, 0.5), share=True)
         for axis, (name, members) in zip(axes, found.items(), strict=True):
-            self._panel(axis, name, members)
+            self._panel(axis, name, members, palette)
+        # room for the legends below the lines
+        lines = 1 + max(len(members) for members in found.values())
+        axes[0].set_ylim(bottom=axes[0].get_ylim()[0] * 10 ** (-LEGEND_DECADES * lines))
         figure.supxlabel(RADIUS, fontsize=8.5)
         figure.supylabel(ENERGY, fontsize=8.5)
         return figure
@@ -77,13 +83,22 @@ class Profiles:
             for name in sorted(found)
         }
 
-    def _panel(self, axis: Axes, name: str, members: Sequence[tuple[Mark, Profile]]) -> None:
+    def _panel(
+        self,
+        axis: Axes,
+        name: str,
+        members: Sequence[tuple[Mark, Profile]],
+        palette: Mapping[str, str],
+    ) -> None:
         if (clean := self.clean) is not None:
             label = f"clean images (n={clean.n})"
             axis.plot(self.radius, clean.mean, color="#b9b9b9", lw=3.2, label=label)
         axis.axhline(1, **REFERENCE)
-        for place, (mark, profile) in enumerate(members):
-            colour = "#666666" if mark.control else PANEL_COLOURS[place % len(PANEL_COLOURS)]
+        before: Counter[tuple[str, str]] = Counter()
+        for mark, profile in members:
+            kind = (mark.family, mark.dashes)
+            colour = "#666666" if mark.control else shade(palette[mark.family], before[kind])
+            before[kind] += 1
             axis.fill_between(
                 self.radius, profile.low, profile.high, color=colour, alpha=0.22, lw=0
             )

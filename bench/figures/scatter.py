@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 CAPTION = (
     "RFC against clean accuracy (left) and against the median minimal norm (right), with 95 % "
     "intervals. Filled: ranked; hollow: not ranked; x: untrained (at chance, so only on the "
-    "right). Dashed line: white noise."
+    "right). Dashed line: white noise. Colours are families."
 )
 GRAY = "#777777"
+MOST_NAMES = 16
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,7 @@ class Scatter:
             _point(left, point, point.clean, palette)
         for point in self.points:
             _point(right, point, point.norm, palette)
+        _names(left, trained, lambda point: point.clean)
         for axis in (left, right):
             axis.axhline(self.white, **REFERENCE)
         left.set(xlabel="clean accuracy (%)", ylabel=f"RFC under {self.attack} (1 = Nyquist)")
@@ -93,6 +95,22 @@ def _point(axis: Axes, point: Point, x: Interval, palette: Mapping[str, str]) ->
         markersize=5.5,
         elinewidth=0.9,
     )
+
+
+def _names(axis: Axes, points: Sequence[Point], x: Callable[[Point], Interval]) -> None:
+    """Name the ranked models, while there is room for names."""
+    named = sorted((p for p in points if p.mark.ranked), key=lambda p: -p.rfc.mean)
+    if not 0 < len(named) <= MOST_NAMES:
+        return
+    near = 0.12 * (named[0].rfc.mean - named[-1].rfc.mean)
+    above = math.inf
+    for point in named:
+        place, y = (x(point).mean, point.rfc.mean), 4 if above - point.rfc.mean > near else -10
+        above = point.rfc.mean
+        axis.annotate(
+            point.mark.label, place, xytext=(0, y), textcoords="offset points", ha="center",
+            fontsize=6, color="#555555",
+        )  # fmt: skip
 
 
 def _legend(figure: Figure, marks: Sequence[Mark], palette: Mapping[str, str]) -> None:

@@ -44,15 +44,16 @@ FAMILY_COLOURS = {
     "local-conv": "#D55E00",
 }
 OTHER_COLOURS = (
-    "#0072B2",
-    "#D55E00",
-    "#009E73",
-    "#B5539C",
-    "#E69F00",
-    "#3A9BD9",
     "#8C564B",
-    "#6B6B6B",
+    "#B08900",
+    "#3A9BD9",
+    "#7A6FC0",
+    "#6B8E23",
+    "#D1495B",
+    "#777777",
+    "#17889A",
 )
+"""For families that are not the paper's: none of these is one of theirs."""
 
 
 REFERENCE: dict[str, Any] = {"color": "#444444", "lw": 0.9, "ls": (0, (4, 3))}
@@ -129,6 +130,34 @@ def bare(axis: Axes) -> None:
         side.set_visible(False)
 
 
+DARK = {
+    "#ffffff": "#14181e",
+    "#222222": "#e5e9ef",
+    "#000000": "#e5e9ef",
+    "#333333": "#c6ced8",
+    "#444444": "#c6ced8",
+    "#555555": "#a3afbd",
+    "#666666": "#a3afbd",
+    "#e4e4e4": "#343c47",
+    "#b9b9b9": "#5c6673",
+}
+"""Ink and paper -> what they become where a reader prefers a dark page; colours of data stay."""
+
+
+def dark_rules() -> str:
+    """Return the style sheet that darkens an SVG of matplotlib's, which states styles inline."""
+    rules = [
+        f'[style*="{name}: {light}"]{{{name}:{dark}!important}}'
+        for light, dark in DARK.items()
+        for name in ("fill", "stroke")
+    ]
+    return (
+        "<style>@media (prefers-color-scheme:dark){"
+        "svg{background:#14181e}g[id^=text_]{fill:#e5e9ef}"
+        f"{''.join(rules)}}}</style>"
+    )
+
+
 def png(drawing: Drawing, dpi: int) -> bytes:
     """Return a figure as PNG."""
     stream = io.BytesIO()
@@ -149,6 +178,7 @@ def svg(drawing: Drawing, digest: str) -> bytes:
         figure = drawing.draw()
         figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
     text = re.sub(rb"[ \t]+\n", b"\n", stream.getvalue())
+    text = text.replace(b"</defs>", b"</defs>\n " + dark_rules().encode(), 1)
     return text + f"<!-- data {digest} svg {hashlib.sha256(text).hexdigest()} -->\n".encode()
 
 

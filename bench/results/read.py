@@ -106,6 +106,31 @@ def open_file(path: Path) -> pq.ParquetFile:
     return pq.ParquetFile(pa.OSFile(str(path)), read_dictionary=["status"], pre_buffer=False)
 
 
+def stored_columns(path: Path) -> dict[str, tuple[str, int | None]]:
+    """Return column -> kind ("string", "bool", "int", "float") and length of a list of them.
+
+    Raises:
+        BenchError: unreadable.
+    """
+    try:
+        with open_file(path) as file:
+            return {field.name: _kind(field.type) for field in file.schema_arrow}
+    except ERRORS as error:
+        raise BenchError(f"{path}: unreadable ({type(error).__name__})") from None
+
+
+def _kind(type_: pa.DataType) -> tuple[str, int | None]:
+    if pa.types.is_dictionary(type_):
+        return _kind(type_.value_type)
+    if pa.types.is_fixed_size_list(type_):
+        return _kind(type_.value_type)[0], type_.list_size
+    if pa.types.is_boolean(type_):
+        return "bool", None
+    if pa.types.is_integer(type_):
+        return "int", None
+    return ("float" if pa.types.is_floating(type_) else "string"), None
+
+
 def read(path: Path) -> tuple[Submission, Samples]:
     """Read one submission, opening its file once.
 

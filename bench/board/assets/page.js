@@ -1,243 +1,172 @@
 "use strict";
 const DATA = JSON.parse(document.getElementById("data").textContent);
-const STEP = 200;
-const FIXED = { "fully-connected": "#0072B2", "full-conv": "#009E73", "locally-connected": "#B5539C", "local-conv": "#D55E00" };
-const COLOURS = ["#0072B2", "#D55E00", "#009E73", "#B5539C", "#E69F00", "#3A9BD9", "#8C564B", "#7A7A7A", "#A6761D", "#5E4FA2"];
-const state = { table: 0, attack: null, type: "", search: "", unranked: true, families: null, sort: "rank", down: false, rows: STEP, picked: new Set() };
-
 const $ = (id) => document.getElementById(id);
-function make(tag, options = {}, ...children) {
-  const { data, ...attributes } = options;
+const state = {};
+let grid;
+
+// texts become text nodes: nothing from a file is ever read as markup
+function make(tag, attributes = {}, ...children) {
   const node = document.createElement(tag);
   for (const [key, value] of Object.entries(attributes)) {
-    if (key in node && typeof value !== "string") node[key] = value;
-    else if (key === "text") node.textContent = value;
-    else node.setAttribute(key === "className" ? "class" : key, value);
+    if (typeof value === "string") node.setAttribute(key === "className" ? "class" : key, value);
+    else node[key] = value;
   }
-  node.append(...children.filter((c) => c !== null && c !== undefined));
+  node.append(...children.filter((child) => child !== null && child !== undefined));
   return node;
 }
-function svg(tag, attributes = {}) {
-  const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
-  return node;
+const narrow = () => window.innerWidth < 700;
+const table = () => DATA.tables.find((t) => t.slug === state.t);
+const model = (name) => table().models.find((m) => m.name === name);
+const cell = (m, key) => m.attacks[state.a][key] || m.cells[key];
+const picked = () => state.pick.map(model).filter(Boolean);
+const shownModels = () => table().models.filter((m) => state.all || (state.by === "recipe" ? m.recipe : m.ranked));
+const options = (select, pairs, value) => { select.replaceChildren(...pairs.map(([v, text]) => make("option", { value: v }, text))); select.value = value; };
+const list = (items) => make("dl", {}, ...items.flatMap(([label, text, href]) => [make("dt", {}, label), make("dd", {}, href ? make("a", { href, rel: "noopener" }, text) : text)]));
+
+// the address holds the state
+function read() {
+  const asked = new URLSearchParams(location.hash.slice(1));
+  state.t = DATA.tables.some((t) => t.slug === asked.get("t")) ? asked.get("t") : DATA.tables[0].slug;
+  const t = table(), names = new Set(t.models.map((m) => m.name));
+  state.a = t.attacks[asked.get("a")] ? asked.get("a") : t.primary;
+  state.by = asked.get("by") === "recipe" && t.recipes && state.a === t.primary ? "recipe" : "weights";
+  state.ci = asked.get("ci") === "1";
+  state.all = asked.get("all") !== "0" || !t.ranks;
+  state.q = asked.get("q") || "";
+  state.sort = (asked.get("sort") || "").split(".");
+  state.cols = asked.has("cols") ? asked.get("cols").split(".") : null;
+  // one of each family, with a spectrum
+  const families = new Map(t.models.filter((m) => Object.keys(m.profiles).length).reverse().map((m) => [m.family, m.name]));
+  state.pick = asked.has("pick") ? asked.get("pick").split("~").filter((n) => names.has(n)) : [...families.values()].reverse().slice(0, 4);
+  const pair = (asked.get("pair") || "").split("~").filter((n) => names.has(n)), able = t.models.filter((m) => m.samples);
+  state.pair = pair.length === 2 ? pair : able.length > 1 ? [able[0].name, (able.findLast((m) => m.ranked && m !== able[0]) || able[1]).name] : [];
+}
+function write(changes = {}) {
+  Object.assign(state, changes);
+  const t = table(), found = { t: state.t, a: state.a, by: state.by, ci: state.ci ? "1" : "", all: state.all ? "" : "0", q: state.q };
+  const order = grid.order()[0];
+  if (order) found.sort = `${grid.column(order[0]).init().name}.${order[1]}`;
+  const visible = (c) => grid.column(`${c.key}:name`).visible();
+  if (DATA.columns.some((c) => visible(c) !== byDefault(c))) found.cols = DATA.columns.filter(visible).map((c) => c.key).join(".");
+  Object.assign(found, { pick: state.pick.join("~"), pair: state.pair.join("~") });
+  const kept = Object.entries(found).filter(([k, v]) => v && !(k === "a" && v === t.primary) && !(k === "by" && v === "weights"));
+  history.replaceState(null, "", `#${new URLSearchParams(kept)}`);
 }
 
-const num = (v) => (v === null || v === undefined ? NaN : v === "inf" ? Infinity : v);
-function show(v, digits) {
-  v = num(v);
-  return Number.isNaN(v) ? "–" : v === Infinity ? "∞" : v.toFixed(digits);
+function possible(c) {
+  // a rank is of the primary attack, and of one question at a time
+  return (!c.view || c.view === state.by) && (!c.primary || state.a === table().primary) && (c.key !== "rank" || table().ranks);
 }
-function significant(v) {
-  v = num(v);
-  return Number.isFinite(v) && v !== 0 ? String(Number(v.toPrecision(3))) : show(v, 0);
-}
-function params(v) {
-  if (v === null) return "–";
-  for (const [size, sign] of [[1e9, "G"], [1e6, "M"], [1e3, "k"]]) if (v >= size) return `${Number((v / size).toPrecision(3))}${sign}`;
-  return String(v);
-}
-const table = () => DATA.tables[state.table];
-const attackOf = (m) => m.attacks[state.attack];
-function familyColours(t) {
-  const names = [...new Set(t.models.map((m) => m.family))].sort();
-  if (names.every((n) => n in FIXED)) return FIXED;
-  return Object.fromEntries(names.map((n, i) => [n, COLOURS[i % COLOURS.length]]));
-}
-
-// ---------------------------------------------------------------- columns
-function interval(values, digits, scale = 1) {
-  const [mean, low, high] = values.map(num).map((v) => v * scale);
-  const cell = make("td", { text: show(mean, digits) });
-  if (!Number.isNaN(low)) cell.append(make("small", { text: `${show(low, digits)} to ${show(high, digits)}` }));
-  return cell;
-}
-function withBar(values, digits, end, white) {
-  const cell = interval(values, digits);
-  const [mean, low, high] = values.map(num);
-  if (Number.isNaN(mean)) return cell;
-  const x = (v) => Math.max(0, Math.min(100, (100 * v) / end));
-  const bar = svg("svg", { class: "bar", viewBox: "0 0 100 8", role: "img", "aria-label": `${show(mean, digits)} between ${show(low, digits)} and ${show(high, digits)}` });
-  bar.append(svg("line", { class: "range", x1: 0, x2: 100, y1: 4, y2: 4 }));
-  bar.append(svg("line", { class: "white", x1: x(white), x2: x(white), y1: 0, y2: 8 }));
-  bar.append(svg("line", { class: "ci", x1: x(low), x2: Math.max(x(high), x(low) + 1), y1: 4, y2: 4 }));
-  bar.append(svg("circle", { cx: x(mean), cy: 4, r: 2.6 }));
-  cell.append(bar);
-  return cell;
-}
-const mid = (m) => (m.rank ? m.rank[0] + m.rank[1] / 1e6 : NaN);
-const COLUMNS = [
-  { key: "rank", title: "Rank: these weights", value: (m) => (m.rank ? mid(m) * 1e6 + num(m.attacks[table().primary].rfc[0]) : NaN), cell: (m) => make("td", { text: places(m.rank) }) },
-  { key: "tie", title: "Tie", className: "text", value: (m) => (m.group ? m.group.padStart(4) : ""), cell: (m) => make("td", { className: "text", text: m.group || "–" }) },
-  { key: "recipe", title: "Rank: recipe", value: (m) => (m.recipe ? m.recipe[0] * 1e6 + m.recipe[1] : NaN), cell: recipeCell },
-  { key: "model", title: "Model", className: "model", value: (m) => m.name, cell: modelCell },
-  { key: "rfc", title: "RFC", value: (m) => num(attackOf(m).rfc[0]), cell: (m) => withBar(attackOf(m).rfc, 3, 1, table().white) },
-  { key: "hfe", title: "HFE", value: (m) => num(attackOf(m).hfe[0]), cell: (m) => interval(attackOf(m).hfe, 3) },
-  { key: "hfx", title: "HFX", value: (m) => num(attackOf(m).hfx[0]), cell: (m) => interval(attackOf(m).hfx, 3) },
-  { key: "common", title: () => `RFC on ${table().common[state.attack] ?? 0} common samples`, value: (m) => num(attackOf(m).common[0]), cell: (m) => interval(attackOf(m).common, 3) },
-  { key: "long", title: "> 1 % above the shortest, %", value: (m) => num(attackOf(m).long[0]), cell: longCell },
-  { key: "kept", title: "n kept", value: (m) => attackOf(m).kept, cell: (m) => make("td", { text: String(attackOf(m).kept) }, make("small", { text: `of ${attackOf(m).correct}` })) },
-  { key: "clean", title: "Clean acc. %", value: (m) => num(m.clean[0]), cell: (m) => interval(m.clean, 1, 100) },
-  { key: "success", title: "Success %", value: (m) => num(attackOf(m).success[0]), cell: (m) => interval(attackOf(m).success, 1, 100) },
-  { key: "norm", title: () => `Median ${{ l1: "L1", l2: "L2", linf: "Linf" }[table().attacks[state.attack].norm]}`, value: (m) => num(attackOf(m).norm[0]), cell: normCell },
-  { key: "family", title: "Family, type", className: "text", value: (m) => m.family, cell: familyCell },
-  { key: "input", title: "Input", className: "text", value: (m) => m.input, cell: (m) => make("td", { className: "text", text: m.input }) },
-  { key: "params", title: "Params", value: (m) => (m.params === null ? NaN : m.params), cell: (m) => make("td", { text: params(m.params) }) },
-  { key: "verified", title: "Verified", className: "text", value: (m) => m.verified, cell: verifiedCell },
-  { key: "flags", title: "Flags, reasons", className: "text", value: (m) => m.flags.length + m.reasons.length, cell: flagCell },
-  { key: "links", title: "Links", className: "text plain", plain: true, cell: linkCell },
-];
-function places(rank) {
-  return rank ? (rank[0] === rank[1] ? String(rank[0]) : `${rank[0]}–${rank[1]}`) : "–";
-}
-function recipeCell(m) {
-  const cell = make("td", { text: m.recipe ? `${places(m.recipe)} ${m.recipeGroup}` : m.seeds.text });
-  const sd = num(m.seeds.sd), stands = num(m.seeds.survives);
-  if (m.recipe) cell.append(make("small", { text: `${m.seeds.n} seeds: ${show(m.seeds.rfc[0], 3)}, ${show(m.seeds.rfc[1], 3)} to ${show(m.seeds.rfc[2], 3)}` }));
-  if (!Number.isNaN(sd)) cell.append(make("small", { text: `seed SD ${sd.toFixed(4)}` }));
-  if (!Number.isNaN(stands)) cell.append(make("small", { text: `weights' claims stand to SD ${stands.toFixed(4)}` }));
-  return cell;
-}
-function longCell(m) {
-  const cell = interval(attackOf(m).long, 1, 100);
-  if (attackOf(m).longOf) cell.append(make("small", { text: `n = ${attackOf(m).longOf}` }));
-  return cell;
-}
-function modelCell(m) {
-  const box = make("input", { type: "checkbox", "aria-label": `plot ${m.name}` });
-  box.checked = state.picked.has(m.name);
-  box.addEventListener("change", () => { box.checked ? state.picked.add(m.name) : state.picked.delete(m.name); drawPlots(); });
-  return make("td", { className: "model" }, make("label", {}, box, make("span", { text: m.name })));
-}
-function familyCell(m) {
-  const dot = make("span", { className: "swatch" });
-  dot.style.background = familyColours(table())[m.family];
-  return make("td", { className: "text" }, dot, ` ${m.family}`, make("small", { text: m.type }));
-}
-function normCell(m) {
-  const [mean, low, high] = attackOf(m).norm;
-  const cell = make("td", { text: significant(mean) });
-  if (!Number.isNaN(num(low))) cell.append(make("small", { text: `${significant(low)} to ${significant(high)}` }));
-  return cell;
-}
-function flagCell(m) {
-  const cell = make("td", { className: "flags" });
-  for (const flag of m.flags) {
-    const meaning = DATA.flags[Object.keys(DATA.flags).find((k) => flag.startsWith(k))];
-    cell.append(make("span", { text: flag, title: meaning || "" }));
-  }
-  if (m.reasons.length) cell.append(make("em", { text: `not ranked: ${m.reasons.join("; ")}` }));
-  return cell;
-}
-function verifiedCell(m) {
-  const [what, who] = m.verified.split(/ by (.*)/s);
-  const cell = make("td", { className: "text", text: what || "–" });
-  if (who) cell.append(make("small", { text: `by ${who}` }));
-  return cell;
-}
-function linkCell(m) {
-  const cell = make("td", { className: "text" });
-  for (const [label, url] of Object.entries(m.links)) cell.append(make("a", { href: url, text: label, rel: "noopener" }));
-  return cell;
-}
-
-// ---------------------------------------------------------------- filtering, sorting
-function visible() {
-  const words = state.search.toLowerCase();
-  return table().models.filter((m) => (state.unranked || m.rank) && state.families.has(m.family) && (!state.type || m.type === state.type) && m.name.toLowerCase().includes(words));
-}
-function sorted(models) {
-  const column = COLUMNS.find((c) => c.key === state.sort);
-  const sign = state.down ? -1 : 1;
-  const missing = (v) => (typeof v === "number" ? Number.isNaN(v) : v === "");
-  return models
-    .map((m, i) => [column.value(m), i, m])
-    .sort(([a, i], [b, j]) => {
-      if (missing(a) || missing(b)) return missing(a) - missing(b) || i - j;
-      return (a < b ? -sign : a > b ? sign : 0) || i - j;
-    })
-    .map((item) => item[2]);
-}
-function drawHead() {
-  const row = make("tr");
-  for (const column of COLUMNS) {
-    const title = typeof column.title === "function" ? column.title() : column.title;
-    const head = make("th", { scope: "col", className: column.className || "", "data-key": column.key, text: title });
-    if (!column.plain) {
-      const active = state.sort === column.key;
-      head.setAttribute("aria-sort", active ? (state.down ? "descending" : "ascending") : "none");
-      head.append(make("span", { className: "arrow", text: active ? (state.down ? "▾" : "▴") : "" }));
-      head.tabIndex = 0;
-      const go = () => { state.down = active ? !state.down : false; state.sort = column.key; drawTable(); };
-      head.addEventListener("click", go);
-      head.addEventListener("keydown", (e) => { if (e.key === "Enter" || e.key === " ") { e.preventDefault(); go(); } });
-    }
-    row.append(head);
-  }
-  $("board").tHead.replaceChildren(row);
+function byDefault(c) {
+  return possible(c) && (c.show === "phone" || (c.show === "wide" && !narrow()));
 }
 function drawTable() {
-  drawHead();
-  const models = sorted(visible());
-  $("board").tBodies[0].replaceChildren(
-    ...models.slice(0, state.rows).map((m) => make("tr", { className: m.rank ? "" : "unranked", "data-model": m.name }, ...COLUMNS.map((c) => c.cell(m))))
-  );
-  const rest = models.length - state.rows;
-  $("more").hidden = rest <= 0 && models.length > 0;
-  $("more").replaceChildren();
-  if (!models.length) $("more").append("No model matches the filters.");
-  if (rest > 0) {
-    const button = make("button", { type: "button", text: `show ${Math.min(STEP, rest)} more of ${rest}` });
-    button.addEventListener("click", () => { state.rows += STEP; drawTable(); });
-    $("more").append(button);
-  }
+  const t = table(), titles = t.attacks[state.a].titles, phone = narrow();
+  if (grid) grid.destroy();
+  $("grid").replaceChildren(make("table", { id: "board", className: state.ci ? "with-intervals" : "" }));
+  const shown = (c) => (state.cols ? state.cols.includes(c.key) && possible(c) : byDefault(c));
+  const rank = state.by === "recipe" ? "recipe" : "rank", rfc = state.by === "recipe" ? "seeds_rfc" : "rfc";
+  const start = DATA.columns.find((c) => c.key === state.sort[0] && shown(c)) ? state.sort : [shown(DATA.columns.find((c) => c.key === rank)) ? rank : rfc, "asc"];
+  const columns = [
+    { name: "tools", title: '<span class="unseen">details, plot</span>', data: null, orderable: false, className: "tools", render: (m, type) => (type === "display" ? tools(m) : "") },
+    ...DATA.columns.map((c) => ({ name: c.key, title: titles[c.key] || c.title, visible: shown(c), type: "gap", className: `c-${c.key}`, data: null, render: (m, type) => draw(m, c.key, type) })),
+    { name: "flags", title: "Flags, reasons", data: null, visible: !phone, type: "gap", className: "c-flags", render: (m, type) => flagCell(m, type) },
+  ];
+  const place = (key) => columns.findIndex((c) => c.name === key);
+  const corner = make("div", { className: "chooser" });
+  grid = new DataTable("#board", {
+    data: t.models, columns, autoWidth: false, paging: t.models.length > 60, pageLength: 60, orderMulti: false,
+    order: [[place(start[0]), start[1] === "desc" ? "desc" : "asc"]], search: { search: state.q },
+    layout: { topStart: "search", topEnd: () => corner, bottomStart: "info", bottomEnd: t.models.length > 60 ? "paging" : null },
+    language: { search: "Search", searchPlaceholder: "name, family, flag", zeroRecords: "No model matches.", info: "_TOTAL_ models", infoFiltered: "of _MAX_", infoEmpty: "0 models", aria: { orderableRemove: ": Activate to invert sorting" } },
+    createdRow: (row, m) => { row.dataset.model = m.name; row.className = m.ranked ? "" : "unranked"; },
+  });
+  corner.append(...chooser());
+  grid.search.fixed("shown", (text, m) => shownModels().includes(m)).draw();
+  const heads = Object.fromEntries(DATA.columns.map((c) => [c.key, c.help]));
+  grid.columns().every(function () { const head = this.header(), key = this.init().name; head.dataset.key = key; if (heads[key]) head.title = heads[key]; });
+  grid.on("order search column-visibility", () => write({ q: grid.search() }));
 }
+function chooser() {
+  const boxes = DATA.columns.filter(possible).map((c) => {
+    const box = make("input", { type: "checkbox", value: c.key, checked: grid.column(`${c.key}:name`).visible() });
+    box.addEventListener("change", () => grid.column(`${c.key}:name`).visible(box.checked));
+    return make("label", { title: c.help }, box, table().attacks[state.a].titles[c.key] || c.title);
+  });
+  const csv = make("button", { type: "button" }, "CSV");
+  csv.addEventListener("click", saveCsv);
+  return [make("details", {}, make("summary", {}, "Columns"), make("fieldset", {}, make("legend", { className: "unseen" }, "Columns"), ...boxes)), csv];
+}
+function saveCsv() {
+  const columns = DATA.columns.filter((c) => grid.column(`${c.key}:name`).visible());
+  // a stranger's text is never a spreadsheet's formula
+  const safe = (text) => `"${(/^[=+@\t\r]|^-(?![\d.])/.test(text) ? `'${text}` : text).replaceAll('"', '""')}"`;
+  const lines = [["model", ...columns.flatMap((c) => [c.key, `${c.key}_interval`])], ...grid.rows({ search: "applied", order: "applied" }).data().toArray().map((m) => [m.name, ...columns.flatMap((c) => cell(m, c.key).slice(1))])];
+  save(`data:text/csv;charset=utf-8,${encodeURIComponent(lines.map((line) => line.map(safe).join(",")).join("\n"))}`, `${state.t}.csv`);
+}
+const save = (href, download) => make("a", { href, download }).click();
+const below = (m) => ((state.by === "recipe" ? m.recipe : m.ranked) ? 0 : 1);
+function draw(m, key, type) {
+  const [value, text, small] = cell(m, key);
+  if (type === "sort") return [below(m), value];
+  if (type !== "display") return small ? `${text} ${small}` : text;
+  const node = make("div", {}, key === "model" ? make("span", { className: "swatch", style: `background:${table().colours[m.family]}` }) : null, make("span", {}, text), small ? make("small", {}, small) : null);
+  if (key === "model" && m.control) node.firstChild.classList.add("control");
+  const [mean, low, high] = key === "rfc" ? m.attacks[state.a].rfc3 : [null];
+  if (mean !== null && mean !== undefined) node.append(make("i", { className: "bar", style: `--m:${mean};--l:${low ?? mean};--h:${high ?? mean};--w:${table().white}` }));
+  return node;
+}
+function flagCell(m, type) {
+  if (type === "sort") return [below(m), m.reasons.length + m.badges.length];
+  if (type !== "display") return [...m.reasons, ...m.badges.map((b) => b[0])].join("; ");
+  const why = m.reasons.map((r) => make("span", { className: "badge why", title: r }, r.length > 44 ? `${r.slice(0, 42)}…` : r));
+  return make("div", {}, ...why.slice(0, 2), why.length > 2 ? make("span", { className: "badge why" }, `+${why.length - 2}`) : null, ...m.badges.map(([text, title]) => make("span", { className: "badge", title }, text)));
+}
+function tools(m) {
+  const box = make("input", { type: "checkbox", "aria-label": `plot ${m.label}`, checked: state.pick.includes(m.name) });
+  box.addEventListener("change", () => { write({ pick: box.checked ? [...state.pick, m.name] : state.pick.filter((n) => n !== m.name) }); drawSpectra(); });
+  const more = make("button", { type: "button", "aria-expanded": "false", "aria-label": `details of ${m.label}` }, "▸");
+  more.addEventListener("click", () => {
+    const row = grid.row(more.closest("tr")), open = !row.child.isShown();
+    open ? row.child(behind(m), "behind").show() : row.child.hide();
+    more.setAttribute("aria-expanded", String(open));
+    more.textContent = open ? "▾" : "▸";
+  });
+  return make("div", {}, more, box);
+}
+const behind = (m) => make("div", { className: "details" }, ...m.details.map(([title, items]) => make("section", {}, make("h3", {}, title), list(items))));
 
-// ---------------------------------------------------------------- controls
-function options(select, pairs) {
-  select.replaceChildren(...pairs.map(([value, text]) => make("option", { value: String(value), text })));
-}
-function chooseTable(index) {
-  const t = DATA.tables[index];
-  Object.assign(state, { table: index, attack: t.primary, type: "", rows: STEP, sort: "rank", down: false });
-  state.families = new Set(t.models.map((m) => m.family));
-  state.picked = new Set(t.models.filter((m) => m.rank && Object.keys(m.profiles).length).slice(0, 4).map((m) => m.name));
-  options($("attack"), Object.keys(t.attacks).map((a) => [a, a + (a === t.primary ? " (primary)" : "")]));
-  $("attack").value = t.primary;
-  options($("type"), [["", "all"], ...[...new Set(t.models.map((m) => m.type))].sort().map((n) => [n, n])]);
-  const colours = familyColours(t);
-  const names = [...state.families].sort();
-  $("families").replaceChildren(make("legend", { text: "Family" }), ...names.slice(0, 40).map((name) => {
-    const box = make("input", { type: "checkbox", value: name });
-    box.checked = true;
-    box.addEventListener("change", () => { box.checked ? state.families.add(name) : state.families.delete(name); drawTable(); });
-    const dot = make("span", { className: "swatch" });
-    dot.style.background = colours[name];
-    return make("label", {}, box, dot, name);
-  }));
-  const ranked = t.models.filter((m) => m.rank).length;
-  $("about").replaceChildren(
-    `${t.dataset}, ${t.heading}: ${t.ranks ? `${ranked} ranked, ${t.models.length - ranked} not` : "this protocol does not rank"}. ${t.samples} samples; primary attack ${t.primary}; white noise has RFC ${show(t.white, 3)} (dashed in the bars). Protocol hash ${t.hash.slice(0, 16)}. `,
-    make("a", { href: t.page, text: "All tables of this data set" })
-  );
-  $("told").replaceChildren(
-    t.told,
-    ...t.contrasts.filter((c) => !c.why).map((c) => ` ${c.name}: ${show(c.rfc[0], 3)} [${show(c.rfc[1], 3)}, ${show(c.rfc[2], 3)}] (n = ${c.n}).`)
-  );
-  $("figures").replaceChildren();
-  if (t.figures.length) $("figures").append(make("h2", { text: "Figures" }), ...t.figures.map((f) => make("img", { src: `figures/${f}`, alt: f, loading: "lazy" })));
-  drawTable();
-  drawPlots();
+function drawAll() {
+  const t = table();
+  options($("attack"), Object.keys(t.attacks).map((a) => [a, a + (a === t.primary ? " (primary)" : "")]), state.a);
+  [$("question").hidden, $("by").value, $("ci").checked, $("all").checked, $("all").disabled] = [!t.recipes, state.by, state.ci, state.all, !t.ranks];
+  $("told").replaceChildren(t.about, " ", t.told, ...t.contrasts.map((c) => ` ${c.name}: ${c.text} (n = ${c.n}).`));
+  $("gallery").replaceChildren(...t.figures.map(([file, caption]) => make("figure", {}, make("a", { href: `figures/${file}` }, make("img", { src: `figures/${file}`, alt: caption, loading: "lazy" })), make("figcaption", {}, caption, " ", make("a", { href: `figures/${file}` }, "Full size")))));
+  [$("page").href, $("figures").hidden] = [t.page, !t.figures.length];
+  for (const draw of [drawTable, drawForest, drawSpectra, drawPair]) draw();
 }
 function start() {
-  if (!DATA.tables.length) { $("about").textContent = "No submissions yet."; return; }
-  options($("table"), DATA.tables.map((t, i) => [i, `${t.dataset}, ${t.heading}`]));
-  $("table").addEventListener("change", (e) => chooseTable(Number(e.target.value)));
-  $("attack").addEventListener("change", (e) => { state.attack = e.target.value; drawTable(); drawPlots(); });
-  $("type").addEventListener("change", (e) => { state.type = e.target.value; drawTable(); });
-  $("search").addEventListener("input", (e) => { state.search = e.target.value; drawTable(); });
-  $("unranked").addEventListener("change", (e) => { state.unranked = e.target.checked; drawTable(); });
-  for (const [flag, text] of Object.entries(DATA.flags)) $("flags").append(make("dt", { text: flag }), make("dd", { text }));
-  chooseTable(0);
+  // what is not ranked stays below, and so does what is missing, in either direction
+  const order = (sign) => ([low, a], [lower, b]) => low - lower || (a === null) - (b === null) || sign * (a < b ? -1 : a > b ? 1 : 0);
+  DataTable.type("gap", { order: { asc: order(1), desc: order(-1) } });
+  DataTable.defaults.column.orderSequence = ["asc", "desc"];
+  if (!DATA.tables.length) { document.querySelector("main").replaceChildren("No submissions yet."); return; }
+  read();
+  options($("table"), DATA.tables.map((t) => [t.slug, `${t.dataset}, ${t.heading}`]), state.t);
+  const on = (id, event, change) => $(id).addEventListener(event, (e) => { e.preventDefault(); change(e.target); });
+  on("table", "change", (e) => { history.replaceState(null, "", `#t=${e.value}`); read(); drawAll(); write(); });
+  on("attack", "change", (e) => { write({ a: e.value, by: e.value === table().primary ? state.by : "weights" }); drawAll(); });
+  on("by", "change", (e) => { Object.assign(state, { by: e.value, a: table().primary, cols: null, sort: [""] }); drawAll(); write(); });
+  on("ci", "change", (e) => { write({ ci: e.checked }); $("board").className = `dataTable ${e.checked ? "with-intervals" : ""}`; });
+  on("all", "change", (e) => { write({ all: e.checked }); grid.draw(); drawForest(); });
+  on("filters", "submit", () => {});
+  for (const [id, place] of [["first", 0], ["second", 1]]) on(id, "change", (e) => { state.pair[place] = e.value; write(); drawPair(); });
+  on("cite", "click", () => (navigator.clipboard ? navigator.clipboard.writeText($("citation").textContent) : Promise.reject()).then(() => { $("cited").textContent = "Copied."; }, () => getSelection().selectAllChildren($("citation"))));
+  for (const button of document.querySelectorAll("[data-png]")) button.addEventListener("click", () => savePng(button.dataset.png));
+  $("ring").addEventListener("input", drawRing);
+  window.addEventListener("hashchange", () => { read(); $("table").value = state.t; drawAll(); });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
+  let width = window.innerWidth;
+  window.addEventListener("resize", () => { if (width !== window.innerWidth) { width = window.innerWidth; drawForest(); drawSpectra(); drawPair(); } });
+  drawAll();
 }
-document.addEventListener("DOMContentLoaded", start);

@@ -1,0 +1,1 @@
+"""Numbers that travel: what other places read of the board, written from it."""
