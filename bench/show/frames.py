@@ -77,9 +77,9 @@ def difference_frame(found: Sequence[Difference], first: str, second: str) -> pd
     """Return paired differences of two named models, a row for each attack and quantity."""
     import pandas as pd
 
-    ends = ("difference", "difference_low", "difference_high", "told_apart")
+    ends = ("difference", "difference_low", "difference_high", "told_apart", "headline")
     rows = [
-        (d.attack, d.quantity, d.n, d.first, d.second, *d.difference, bool(d.separable))
+        (d.attack, d.quantity, d.n, d.first, d.second, *d.difference, bool(d.separable), d.headline)
         for d in found
     ]
     table = pd.DataFrame(rows, columns=["attack", "quantity", "n", "first", "second", *ends])
