@@ -11,9 +11,11 @@ import typer
 from bench.errors import BenchError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from bench.entries.model import ModelEntry
     from bench.run.request import Request
-    from bench.run.run import Run
+    from bench.run.several import Refused
 
 Texts = list[str]
 
@@ -82,9 +84,27 @@ def evaluate(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Time a few steps, print what it will cost, stop.")
     ] = False,
-    workers: Annotated[
-        int, typer.Option("--workers", help="Processes on this machine that share the work.")
-    ] = 1,
+    engine: Annotated[
+        str, typer.Option(help="local, ray or slurm: who runs the workers (extras ray, slurm).")
+    ] = "local",
+    workers: Annotated[int, typer.Option("--workers", help="Processes that share the work.")] = 1,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            help="I/N: begin here, and do all that is left. Default: the SLURM array's task."
+        ),
+    ] = None,
+    address: Annotated[
+        str | None, typer.Option(help="Of a Ray cluster. Default: Ray on this machine.")
+    ] = None,
+    gpus_per_task: Annotated[
+        float | None, typer.Option(help="GPUs of a worker; 0.5: two share one (Ray).")
+    ] = None,
+    partition: Annotated[str | None, typer.Option(help="Of SLURM.")] = None,
+    engine_option: Annotated[
+        Texts | None,
+        typer.Option(help="KEY=VALUE for the engine, as time=60 (SLURM). Repeatable."),
+    ] = None,
     offline: Annotated[bool, typer.Option("--offline", help="Never ask the network.")] = False,
 ) -> None:
     """Evaluate models: attack, measure the perturbations' spectra, write Parquet, show a table.
@@ -97,8 +117,12 @@ def evaluate(
 
         bench eval --model resnet50d --data-dir /data/imagenet/val
 
+        bench eval --model 'fashionmnist-*' --engine ray --workers 2
+
     An interrupted run goes on where it was; a complete one is reused. The same command, given
-    again while it runs, here or on a machine that shares the folder, shares the work.
+    again while it runs, here or on a machine that shares the folder, shares the work; with
+    --shard, or as a SLURM array, the processes begin at different places. Of several models those
+    that can be measured are, and the others are listed.
     """
     given = dict(locals())
     from bench.run.request import Request
@@ -106,16 +130,23 @@ def evaluate(
     asked = Request.of(
         attacks=tuple(attack or ()),
         batch_size=_batch_size(batch_size),
+        engine_options=tuple(engine_option or ()),
         **{name: given[name] for name in SAME},
     )
-    entries = entry_names(model, dataset)
-    for place, entry in enumerate(entries):
-        if len(entries) > 1:
-            sys.stderr.write(f"[{place + 1}/{len(entries)}] {entry}\n")
-        if protocol is None:
-            _name_unfinished(Path(output), entry, asked.what.protocol)
-        run = _cost if dry_run else _one
-        run(asked.but(model=entry))
+    names = entry_names(model, dataset)
+    if protocol is None:
+        for name in names:
+            _name_unfinished(Path(output), name, asked.what.protocol)
+    if dry_run:
+        refused = _costs(asked, names)
+    else:
+        from bench.cli.eval_engines import measure
+
+        refused = measure(asked, names)
+    if refused:
+        from bench.run.several import not_measured
+
+        raise not_measured(refused, len(names))
 
 
 def _name_unfinished(output: Path, model: str, protocol: str) -> None:
@@ -133,7 +164,8 @@ def _name_unfinished(output: Path, model: str, protocol: str) -> None:
 
 SAME = (
     *("dataset", "weights", "trust", "protocol", "data", "data_dir", "limit", "device", "seed"),
-    *("output", "overwrite", "save_perturbations", "workers", "offline"),
+    *("output", "overwrite", "save_perturbations", "offline", "shard"),
+    *("engine", "workers", "address", "gpus_per_task", "partition"),
 )
 """Options that mean the same in a request."""
 
@@ -162,44 +194,18 @@ def _batch_size(text: str) -> int | None:
     return int(text)
 
 
-def _cost(request: Request) -> None:
-    if request.clean:
+def _costs(asked: Request, names: Sequence[str]) -> list[Refused]:
+    """Print what each model will cost."""
+    if asked.clean:
         raise BenchError("expected attacks of the protocol for --dry-run, got clean; leave one out")
+    from bench.cli.eval_engines import announce, refuse
     from bench.cli.summary import cost_table
     from bench.run.cost import cost_of
+    from bench.run.several import in_turns
 
-    sys.stdout.write(cost_table(cost_of(request)))
+    def cost(place: int, begin_at: float, stay: bool) -> bool:
+        announce(place, names)
+        sys.stdout.write(cost_table(cost_of(asked.but(model=names[place]))))
+        return True
 
-
-def _one(request: Request) -> None:
-    from bench.cli.progress import Bars
-    from bench.cli.summary import COLUMNS, clean_summary, summary
-    from bench.run.evaluate import evaluate_clean, evaluate_request
-
-    with Bars() as bars:
-        if request.clean:
-            found = evaluate_clean(request, bars)
-        else:
-            run, rows = evaluate_request(request, bars, COLUMNS, opened=_warn_of_what_lacks)
-    sys.stdout.write(clean_summary(found) if request.clean else summary(run, rows))
-
-
-def _warn_of_what_lacks(run: Run) -> None:
-    """Say before a whole measurement what will keep it from being submitted."""
-    import warnings
-
-    from bench.entries import registry
-    from bench.errors import BenchWarning
-    from bench.submissions.check.entries import lacks
-
-    if run.partial_reasons:
-        return
-    entry = run.opened.entry
-    reasons = [f"{text}; {remedy}" for text, remedy in lacks(entry)]
-    # the kernel-size series follows from the registry's nets and needs no entry of its own
-    if entry.name not in registry.model_names() and entry.source != "net":
-        reasons.insert(0, "expected its entry in registry/models, found none; add it there")
-    if reasons:
-        text = f"{entry.name} can't be submitted as it is: {reasons[0]}"
-        more = f" (and {len(reasons) - 1} more, see `bench check`)" if len(reasons) > 1 else ""
-        warnings.warn(text + more, BenchWarning, stacklevel=2)
+    return refuse(in_turns(names, 0.0, cost))

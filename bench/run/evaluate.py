@@ -19,6 +19,7 @@ from bench.run.machine import threads
 from bench.run.progress import Progress, Silent
 from bench.run.request import Request
 from bench.run.run import Run, open_run
+from bench.run.shard import shard_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,13 +56,34 @@ def evaluate_request(
         columns: which columns are returned; None: all.
         opened: is told of the run before anything is measured.
     """
+    run, done = take_part(request, progress, opened, shard_of(request.how.shard).start)
+    assert done, "it stays until all is done"
+    return run, rows_of(run, columns)
+
+
+def take_part(
+    request: Request,
+    progress: Progress | None = None,
+    opened: Callable[[Run], None] = lambda run: None,
+    begin_at: float = 0.0,
+    stay: bool = True,
+) -> tuple[Run, bool]:
+    """Open a request and measure of it what nobody else does; return the run, and if it is done.
+
+    Args:
+        request: what was asked for.
+        progress: who is told how far it is.
+        opened: is told of the run before anything is measured.
+        begin_at: share of the units after which this process begins.
+        stay: end only when all is done, whoever does it.
+    """
     count = request.how.threads or max(1, torch.get_num_threads() // request.how.workers)
     with threads(count):
         run = open_run(request)
         opened(run)
         warn_of_changes(run.metadata, run.store, request.where.submissions)
-        run_local(run, progress or Silent())
-    return run, rows_of(run, columns)
+        done = run_local(run, progress or Silent(), begin_at=begin_at, stay=stay)
+    return run, done
 
 
 def evaluate_clean(request: Request, progress: Progress | None = None) -> CleanResult:
@@ -72,7 +94,14 @@ def evaluate_clean(request: Request, progress: Progress | None = None) -> CleanR
     Raises:
         BenchError: the request can't be met, or the logits are unusable.
     """
-    run, rows = evaluate_request(request.but(attacks=("clean",)), progress)
+    begin_at = shard_of(request.how.shard).start
+    run, _ = take_part(request.but(attacks=("clean",)), progress, begin_at=begin_at)
+    return clean_result(run)
+
+
+def clean_result(run: Run) -> CleanResult:
+    """Return what came of a finished clean run, with the warning of `evaluate_clean`."""
+    rows = rows_of(run)
     found = accuracy(run, rows["label_rank"])
     if found.agrees is False:
         warnings.warn(f"{run.opened.entry.name}: {found}", BenchWarning, stacklevel=2)

@@ -1,0 +1,85 @@
+"""What `bench eval` shows of runs: how far they are, their tables, and what could not be run."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Sequence
+
+from bench.cli.progress import Bars
+from bench.cli.summary import COLUMNS, clean_summary, summary
+from bench.errors import BenchWarning, printable
+from bench.run.evaluate import clean_result, rows_of, take_part
+from bench.run.finished import finished
+from bench.run.request import Request
+from bench.run.run import Run
+from bench.run.several import Refused, in_turns
+from bench.run.shard import shard_of
+
+
+def measure(asked: Request, names: Sequence[str]) -> list[Refused]:
+    """Measure models and print their tables; return those that could not be measured.
+
+    Args:
+        asked: what was asked for, but for the model.
+        names: of the models.
+    """
+    return refuse(_local(asked, names))
+
+
+def _local(asked: Request, names: Sequence[str]) -> list[Refused]:
+    """In this process and its workers, beside whoever else is at work."""
+    shard = shard_of(asked.how.shard)
+    begun: set[int] = set()
+
+    def attempt(place: int, begin_at: float, stay: bool) -> bool:
+        request = asked.but(model=names[place])
+        announce(place, names)
+        if begun and shard.count > 1 and finished(request):
+            return True
+        begun.add(place)
+        with Bars() as bars:
+            run, done = take_part(request, bars, _warn_of_what_lacks, begin_at, stay)
+        if done:
+            sys.stdout.write(_table(run))
+        return done
+
+    return in_turns(names, shard.start, attempt)
+
+
+def _table(run: Run) -> str:
+    if run.request.clean:
+        return clean_summary(clean_result(run))
+    return summary(run, rows_of(run, COLUMNS))
+
+
+def announce(place: int, names: Sequence[str]) -> None:
+    """Say which of several models comes next."""
+    if len(names) > 1:
+        sys.stderr.write(f"[{place + 1}/{len(names)}] {names[place]}\n")
+
+
+def refuse(refused: list[Refused]) -> list[Refused]:
+    """List the models that could not be measured, with what helps."""
+    for each in refused:
+        sys.stderr.write(printable(f"not measured: {each.name}: {' '.join(each.reason.split())}"))
+        sys.stderr.write("\n")
+    return refused
+
+
+def _warn_of_what_lacks(run: Run) -> None:
+    """Say before a whole measurement what will keep it from being submitted."""
+    from bench.entries import registry
+    from bench.submissions.check.entries import lacks
+
+    if run.partial_reasons or run.request.clean:
+        return
+    entry = run.opened.entry
+    reasons = [f"{text}; {remedy}" for text, remedy in lacks(entry)]
+    # the kernel-size series follows from the registry's nets and needs no entry of its own
+    if entry.name not in registry.model_names() and entry.source != "net":
+        reasons.insert(0, "expected its entry in registry/models, found none; add it there")
+    if reasons:
+        text = f"{entry.name} can't be submitted as it is: {reasons[0]}"
+        more = f" (and {len(reasons) - 1} more, see `bench check`)" if len(reasons) > 1 else ""
+        warnings.warn(text + more, BenchWarning, stacklevel=2)
