@@ -37,11 +37,7 @@ def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     def begin(request: Request, _: object, opened: Callable[[Any], None], *__: object) -> None:
         reasons = () if request.data.limit is None else ("a limit",)
         opened(
-            SimpleNamespace(
-                opened=SimpleNamespace(entry=model_entry(request)),
-                partial_reasons=reasons,
-                request=request,
-            )
+            SimpleNamespace(entry=model_entry(request), partial_reasons=reasons, request=request)
         )
         raise Measured
 

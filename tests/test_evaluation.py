@@ -15,8 +15,9 @@ from toy import Constant, job, linear
 from bench.attacks.base import Attacked
 from bench.entries.attacks import AttackSettings
 from bench.errors import BenchError
-from bench.measure.block import block_samples, run_block
+from bench.measure.block import run_block
 from bench.measure.memory import in_parts
+from bench.results.block import block_samples
 from bench.steps.step import GradientStep
 
 

@@ -6,13 +6,14 @@ import sys
 import warnings
 from collections.abc import Sequence
 
-from bench.cli.progress import Bars
+from bench.cli.progress import Bars, OneBar, Sum
 from bench.cli.summary import COLUMNS, clean_summary, summary
 from bench.errors import BenchWarning, printable
 from bench.run.evaluate import clean_result, rows_of, take_part
 from bench.run.finished import finished
+from bench.run.plan import Plan
+from bench.run.progress import Progress
 from bench.run.request import Request
-from bench.run.run import Run
 from bench.run.several import Refused, in_turns
 from bench.run.shard import shard_of
 
@@ -24,6 +25,8 @@ def measure(asked: Request, names: Sequence[str]) -> list[Refused]:
         asked: what was asked for, but for the model.
         names: of the models.
     """
+    if asked.how.engine == "ray":
+        return refuse(_ray(asked, names))
     return refuse(_local(asked, names))
 
 
@@ -39,15 +42,42 @@ def _local(asked: Request, names: Sequence[str]) -> list[Refused]:
             return True
         begun.add(place)
         with Bars() as bars:
-            run, done = take_part(request, bars, _warn_of_what_lacks, begin_at, stay)
+            run, done = take_part(request, bars, warn_of_what_lacks, begin_at, stay)
         if done:
-            sys.stdout.write(_table(run))
+            sys.stdout.write(_table(run.plan))
         return done
 
     return in_turns(names, shard.start, attempt)
 
 
-def _table(run: Run) -> str:
+class Shown:
+    """Tells of several models at once: one bar, and a table when one is done."""
+
+    def __init__(self, bar: OneBar, names: Sequence[str], text: str) -> None:
+        self._names, self._sum = names, Sum(bar, text)
+
+    def planned(self, place: int, plan: Plan) -> Progress:
+        """A model was opened."""
+        announce(place, self._names)
+        warn_of_what_lacks(plan)
+        return self._sum
+
+    def done(self, place: int, plan: Plan) -> None:
+        """A model's file has every row."""
+        sys.stdout.write(_table(plan))
+
+
+def _ray(asked: Request, names: Sequence[str]) -> list[Refused]:
+    """In Ray's actors."""
+    from bench.run.engines.start import evaluate_in_pool
+
+    requests = [asked.but(model=name) for name in names]
+    with OneBar() as bar:
+        watcher = Shown(bar, names, f"{asked.how.workers} workers")
+        return evaluate_in_pool(requests, watcher)
+
+
+def _table(run: Plan) -> str:
     if run.request.clean:
         return clean_summary(clean_result(run))
     return summary(run, rows_of(run, COLUMNS))
@@ -67,14 +97,14 @@ def refuse(refused: list[Refused]) -> list[Refused]:
     return refused
 
 
-def _warn_of_what_lacks(run: Run) -> None:
+def warn_of_what_lacks(run: Plan) -> None:
     """Say before a whole measurement what will keep it from being submitted."""
     from bench.entries import registry
     from bench.submissions.check.entries import lacks
 
     if run.partial_reasons or run.request.clean:
         return
-    entry = run.opened.entry
+    entry = run.entry
     reasons = [f"{text}; {remedy}" for text, remedy in lacks(entry)]
     # the kernel-size series follows from the registry's nets and needs no entry of its own
     if entry.name not in registry.model_names() and entry.source != "net":

@@ -97,3 +97,54 @@ class _Line:
         end = f", {spent:.1f} s" if self.done >= self.total and through else left
         sys.stderr.write(f"{self.attack}: {self.done}/{self.total} samples{end}\n")
         sys.stderr.flush()
+
+
+class OneBar(Screen):
+    """One bar for several models at once; what each tells of itself is summed up."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        super().__init__(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("samples"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=console,
+        )
+        self._task = self._progress.add_task("", total=None)
+        self._line = _Line("", 0, 0)
+
+    def set(self, total: int, done: int, text: str) -> None:
+        """Show so many samples of so many, and a few words."""
+        self._progress.update(self._task, total=total or None, completed=done, description=text)
+        if self._console.is_terminal:
+            return
+        line = self._line
+        if (line.total, line.attack) != (total, text):  # more is known now
+            line.attack, line.total = text, total
+        line.advance(done - line.done)
+
+
+class Sum:
+    """Adds up what several models tell of themselves; each fulfils bench.run.local.Progress.
+
+    Args:
+        bar: shows the sum.
+        text: beside it.
+    """
+
+    def __init__(self, bar: OneBar, text: str) -> None:
+        self._bar, self._text = bar, text
+        self._total = self._done = 0
+
+    def begin(self, attack: str, total: int, done: int) -> None:
+        """So many samples more."""
+        self._total, self._done = self._total + total, self._done + done
+        self._bar.set(self._total, self._done, self._text)
+
+    def advance(self, attack: str, samples: int) -> None:
+        """So many of them are through."""
+        self._done += samples
+        self._bar.set(self._total, self._done, self._text)

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
     from bench.run.cost import Cost
     from bench.run.evaluate import CleanResult
-    from bench.run.run import Run
+    from bench.run.plan import Plan
 
 
-def summary(run: Run, rows: pd.DataFrame) -> str:
+def summary(run: Plan, rows: pd.DataFrame) -> str:
     """Return the table of one evaluation with what a reader must know beside it.
 
     Args:
@@ -27,7 +27,7 @@ def summary(run: Run, rows: pd.DataFrame) -> str:
     lines = []
     for attack in run.attacks:
         lines.append(_line(run, attack, rows[rows["attack"] == attack].sort_values("sample_id")))
-    height, width = run.loaded.input_shape[1:]
+    height, width = run.metadata["input_shape"][1:]
     white = white_noise(height, width)
     text = [
         f"\n{run.metadata['model']} on {run.dataset.title}, protocol {run.protocol.name} "
@@ -49,11 +49,11 @@ COLUMNS = ("clean_correct", "success", "rfc", "hfe", "l1", "l2", "linf")
 """What the table is made of."""
 
 
-def _line(run: Run, attack: str, rows: pd.DataFrame) -> dict[str, str]:
+def _line(run: Plan, attack: str, rows: pd.DataFrame) -> dict[str, str]:
     correct = rows["clean_correct"].to_numpy(bool)
     fooled = rows["success"].to_numpy(bool)
     kept = fooled & rows["rfc"].notna().to_numpy()
-    norm = run.job.attacks[attack].norm
+    norm = {**run.protocol.attacks, **run.protocol.witnesses}[attack].norm
     seed = run.protocol.seed
     accuracy = proportion_interval(int(correct.sum()), len(rows))
     success = proportion_interval(int(fooled.sum()), int(correct.sum()))

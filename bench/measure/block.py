@@ -6,7 +6,6 @@ engine may run them in any order, on any machine, and again.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Sequence
 
@@ -104,8 +103,3 @@ def _attack_part(
         maps=mean_map(normalised_power(power)),
         seconds=seconds,
     )
-
-
-def block_samples(batch_size: int) -> int:
-    """Return how many samples a block holds: whole batches, at least 32 samples."""
-    return batch_size * math.ceil(32 / batch_size)

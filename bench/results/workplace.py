@@ -105,6 +105,10 @@ class Workplace:
         self.turns.settle()
         return self.campaign.begin(note)
 
+    def take_task(self, task: Task) -> None:
+        """Measure in blocks of the size that the run which began here has."""
+        self.task = replace(self.task, size=task.size)
+
     def units(
         self,
         begin_at: float = 0.0,
@@ -179,7 +183,7 @@ class Workplace:
         for unit in (*units[first:], *units[:first]):
             if unit.name in busy or not self.claims.take(self._claim(unit), keys):
                 continue
-            if not self._just_done(unit):
+            if self._still_open(unit):
                 return unit
             self.release(unit)
         return None
@@ -205,10 +209,13 @@ class Workplace:
         rows = sum(len(unit.ids) for unit, _ in failed)
         return failed_units(str(self.task.metadata["model"]), failed, rows)
 
-    def _just_done(self, unit: Unit) -> bool:
-        """Return whether another process finished a unit between our look and our claim."""
-        done = self.campaign.blocks(unit.attack, self.campaign.look()).ids
-        return bool(np.isin(np.asarray(unit.ids), done).any())
+    def _still_open(self, unit: Unit) -> bool:
+        """Return False if others finished a unit, or gave it up, between our look and our claim."""
+        keys = self.campaign.look()
+        done = self.campaign.blocks(unit.attack, keys).ids
+        if np.isin(np.asarray(unit.ids), done).any():
+            return False
+        return self.failures.count(unit, keys) < TRIES
 
     def write(self, unit: Unit, tables: Mapping[str, pa.Table]) -> None:
         """Write the block of a unit."""

@@ -39,20 +39,29 @@ class Attempts:
         try:
             found = measure()
         except Exception as error:  # whatever a model's code, a library or a device raises
-            self._note(unit, error)
+            self.failed(unit, error)
+            if device_error(error):
+                raise BenchError(
+                    f"expected a device that works, got {said(error)!r} in {where(unit)}; what was "
+                    "finished is kept: the same command goes on"
+                ) from error
             return None
-        self._worked = True
+        self.worked()
         return found
 
-    def _note(self, unit: Unit, error: Exception) -> None:
+    def worked(self) -> None:
+        """A unit was measured."""
+        self._worked = True
+
+    def failed(self, unit: Unit, error: BaseException) -> None:
+        """A unit was not: note it and say it.
+
+        Raises:
+            BenchError: nothing was measured yet, and this is not the first unit that failed.
+        """
         reason = said(error)
         self._failed.add(unit.name)
         self._place.failures.add(unit, reason)
-        if device_error(error):
-            raise BenchError(
-                f"expected a device that works, got {reason!r} in {where(unit)}; what was "
-                "finished is kept: the same command goes on, with this unit last"
-            ) from error
         if not self._worked and len(self._failed) >= HOPELESS:
             raise BenchError(
                 f"expected units that can be measured, found that the first {HOPELESS} all "

@@ -9,19 +9,17 @@ from typing import Any
 
 from bench.measure.block import run_block
 from bench.results.campaign import Unit
-from bench.results.merge import Merged
-from bench.results.provenance import now
 from bench.results.tables import Tables, block_tables, clean_table
 from bench.results.takeover import take_over
 from bench.results.workplace import Timing, Workplace, at_work
 from bench.run.attempts import Attempts
-from bench.run.clean import clean_metadata, clean_rows
+from bench.run.clean import clean_rows
 from bench.run.machine import threads, threads_for
 from bench.run.progress import Progress, Shown, Silent
 from bench.run.run import Run
 from bench.run.workers import Workers
 
-__all__ = ["Progress", "Silent", "finish", "measure", "run"]
+__all__ = ["Progress", "Silent", "measure", "run"]
 
 
 def run(
@@ -57,6 +55,7 @@ def run(
     with at_work(task, timing) as place, Workers(run.request, begin_at, stay) as workers:
         noted = place.begin(run.note)
         run = run.at_pace(noted)
+        place.take_task(run.task)
         with threads(run.pace.threads):
             shown = Shown(progress, _totals(run))
             done = _work(run, place, workers, shown, begin_at, stay, noted)
@@ -90,7 +89,7 @@ def _work(
                 if tables is not None:
                     place.write(unit, tables)
             shown.begin(None)
-            if finish(run, place, noted):
+            if run.plan.finish(place, noted):
                 return True
             failed = place.given_up()
             if failed is not None:
@@ -114,18 +113,3 @@ def measure(run: Run, unit: Unit, through: Callable[[int], None]) -> Tables:
     deltas = run.request.how.save_perturbations
     block = run_block(run.job, unit.attack, unit.ids, keep_deltas=deltas, through=through)
     return block_tables(block, run.constants)
-
-
-def finish(run: Run, place: Workplace, noted: Mapping[str, Any]) -> bool:
-    """Merge the finished units into the result, with the metadata; False: some are missing."""
-
-    def describe(merged: Merged) -> dict[str, Any]:
-        times = {"started": noted.get("started") or run.metadata["started"], "ended": now()}
-        if run.request.clean:
-            return {**clean_metadata(run, merged), **times}
-        present = merged.present
-        expected = run.metadata["expected"]
-        complete = all(present[attack] >= expected[attack] for attack in expected)
-        return {"present": present, "complete": complete, **times}
-
-    return place.finish(describe)

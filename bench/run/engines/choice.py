@@ -32,7 +32,8 @@ class Engine(Frozen):
     address: str | None = None
     """Of a Ray cluster; None: Ray is started on this machine."""
     gpus_per_task: float | None = None
-    """GPUs of one worker, with Ray also a part of one; None: none is asked for."""
+    """GPUs of one worker, with Ray also a part of one; None: none is asked of SLURM, and with Ray
+    the workers share those that there are, one each at most."""
     partition: str | None = None
     """Of SLURM; None: its default."""
     engine_options: tuple[str, ...] = ()
