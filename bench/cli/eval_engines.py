@@ -27,6 +27,8 @@ def measure(asked: Request, names: Sequence[str]) -> list[Refused]:
     """
     if asked.how.engine == "ray":
         return refuse(_ray(asked, names))
+    if asked.how.engine == "slurm":
+        return refuse(_slurm(asked, names))
     return refuse(_local(asked, names))
 
 
@@ -75,6 +77,17 @@ def _ray(asked: Request, names: Sequence[str]) -> list[Refused]:
     with OneBar() as bar:
         watcher = Shown(bar, names, f"{asked.how.workers} workers")
         return evaluate_in_pool(requests, watcher)
+
+
+def _slurm(asked: Request, names: Sequence[str]) -> list[Refused]:
+    """In the tasks of a SLURM array."""
+    from bench.run.engines.array import evaluate_in_array
+
+    def done(place: int, plan: Plan) -> None:
+        sys.stdout.write(_table(plan))
+
+    with OneBar() as bar:
+        return evaluate_in_array([asked.but(model=name) for name in names], bar, done)
 
 
 def _table(run: Plan) -> str:

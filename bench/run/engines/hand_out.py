@@ -71,7 +71,7 @@ class HandOut:
         timing: Timing | None = None,
     ) -> None:
         self._requests, self._pool, self._watcher, self._timing = requests, pool, watcher, timing
-        self._texts = [_for_workers(request) for request in requests]
+        self._texts = [for_workers(request) for request in requests]
         first = int(start * len(requests))
         self._begin_at = start * len(requests) - first
         self._todo = deque([*range(first, len(requests)), *range(first)])
@@ -216,7 +216,7 @@ def _cannot_open(error: BaseException) -> BenchError:
     return BenchError(text)
 
 
-def _for_workers(request: Request) -> str:
+def for_workers(request: Request) -> str:
     """Return the text of a request as a worker of any engine opens it."""
     own = dict.fromkeys(("address", "gpus_per_task", "partition", "shard"))
     plain = request.but(engine="local", workers=1, engine_options=(), **own)
