@@ -121,10 +121,12 @@ class OneBar(Screen):
         self._progress.update(self._task, total=total or None, completed=done, description=text)
         if self._console.is_terminal:
             return
-        line = self._line
-        if (line.total, line.attack) != (total, text):  # more is known now
-            line.attack, line.total = text, total
-        line.advance(done - line.done)
+        line, more = self._line, total > self._line.total
+        due = time.monotonic() - line.written >= LINE_EVERY
+        ended = 0 < total == done != line.done
+        line.attack, line.total, line.done = text, total, done
+        if ended or more or due:
+            line.write()
 
 
 class Sum:
