@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from bench.board.compare import Difference
     from bench.board.join.join import Joined
     from bench.run.progress import Progress
+    from bench.studies.plan import StudyPlan
+    from bench.studies.run import Progress as StudyProgress
     from bench.submissions.check.problems import Problem
     from bench.submissions.verify.remeasure import Verification
 
@@ -308,3 +310,121 @@ def probe_transfer(
         write(found, files)
     result: pd.DataFrame = table(rows(found), TRANSFER).to_pandas()
     return result.astype({"aliased": "boolean"})
+
+
+def study_run(
+    study: str,
+    *,
+    cells: Sequence[str] = (),
+    groups: Sequence[str] = (),
+    workers: int = 1,
+    output: str | Path = "results/studies",
+    submissions: str | Path | None = "submissions/studies",
+    data: str | None = None,
+    data_dir: str | Path | None = None,
+    limit: int | None = None,
+    device: str = "cpu",
+    offline: bool = False,
+    progress: StudyProgress | None = None,
+) -> int:
+    """Train and measure the cells of a study that are missing.
+
+    Args:
+        study: a study of the registry, or the path of its TOML file.
+        cells: names or patterns of cells; none: all.
+        groups: names of groups; none: all.
+        workers: processes on this machine that share the work.
+        output: folder of blocks, `<study>/<block>.parquet`, and of unfinished work.
+        submissions: folder of blocks that are there already; None: none.
+        data: as in `train`.
+        data_dir: as in `train`.
+        limit: first images of either split, for a trial.
+        device: "cpu", "cuda" or "cuda:<i>".
+        offline: never ask the network.
+        progress: who is told how far it is.
+
+    Returns:
+        How many blocks this process has finished.
+
+    Raises:
+        BenchError: the request can't be met; the text says what to do.
+    """
+    from bench.studies.run import StudyRun, run
+    from bench.studies.source import Source
+
+    source = Source(data, None if data_dir is None else str(data_dir), limit, offline)
+    asked = StudyRun(
+        study=study,
+        cells=tuple(cells),
+        groups=tuple(groups),
+        source=source,
+        output=str(output),
+        submissions=None if submissions is None else str(submissions),
+        device=device,
+        workers=workers,
+    )
+    return run(asked, progress)
+
+
+def study_plan(
+    study: str,
+    *,
+    cells: Sequence[str] = (),
+    groups: Sequence[str] = (),
+    output: str | Path = "results/studies",
+    submissions: str | Path | None = "submissions/studies",
+    time: bool = True,
+) -> StudyPlan:
+    """Return a study's cells, which of them are there, and what the others cost.
+
+    Args:
+        study: as in `study_run`.
+        cells: as in `study_run`.
+        groups: as in `study_run`.
+        output: as in `study_run`.
+        submissions: as in `study_run`.
+        time: time kinds of cells of which none is finished; False: their cost stays unknown.
+
+    Raises:
+        BenchError: there is no such study, group or cell.
+    """
+    from bench.studies.plan import plan
+    from bench.studies.run import StudyRun
+
+    asked = StudyRun(
+        study=study,
+        cells=tuple(cells),
+        groups=tuple(groups),
+        output=str(output),
+        submissions=None if submissions is None else str(submissions),
+    )
+    if not time:
+        return plan(asked.shelf(), asked.blocks())
+    from bench.studies.timing import timed
+
+    return plan(asked.shelf(), asked.blocks(), timed)
+
+
+def study_submit(
+    study: str,
+    *,
+    output: str | Path = "results/studies",
+    submissions: str | Path = "submissions",
+) -> list[Path]:
+    """Check the finished blocks of a study and copy them into the folder of submissions.
+
+    Args:
+        study: as in `study_run`.
+        output: folder that `study_run` wrote to.
+        submissions: folder of submissions; blocks go to `studies/<study>/` there.
+
+    Returns:
+        The files that were written: blocks that are not there yet, or were other ones.
+
+    Raises:
+        BenchError: a block does not pass the checks; none is copied.
+    """
+    from bench.entries import registry
+    from bench.submissions.studies import submit_blocks
+
+    return submit_blocks(registry.study(study), Path(output), Path(submissions))

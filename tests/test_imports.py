@@ -112,7 +112,7 @@ HOMES = {  # third-party package -> the only places in bench/ that may import it
     "matplotlib": ("figures/",),
     "pyarrow": ("results/", "data/formats/"),
     "fsspec": ("results/",),
-    "timm": ("models/timm_names.py", "models/timm_source.py"),
+    "timm": ("models/timm_names.py", "models/timm_small.py", "models/timm_source.py"),
     "safetensors": ("models/checkpoint.py",),
     "foolbox": ("attacks/",),
     "numba": ("attacks/",),

@@ -18,6 +18,7 @@ from bench.cli.join import join
 from bench.cli.leaderboard import leaderboard
 from bench.cli.list import list_entries
 from bench.cli.probe import app as probe
+from bench.cli.study import app as study
 from bench.cli.submit import submit
 from bench.cli.train import train
 from bench.cli.verify import verify
@@ -39,6 +40,7 @@ app.command("verify")(verify)
 app.command("leaderboard")(leaderboard)
 app.command("compare")(compare)
 app.add_typer(probe, name="probe")
+app.add_typer(study, name="study")
 app.command("join")(join)
 app.command("list")(list_entries)
 

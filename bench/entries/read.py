@@ -12,9 +12,10 @@ from pydantic import ValidationError
 from bench.entries.dataset import DatasetEntry
 from bench.entries.model import ModelEntry
 from bench.entries.protocol import Protocol
+from bench.entries.study import Study
 from bench.errors import BenchError, printable
 
-E = TypeVar("E", ModelEntry, DatasetEntry, Protocol)
+E = TypeVar("E", ModelEntry, DatasetEntry, Protocol, Study)
 
 MOST_BYTES = 2**18
 """Of an entry's file; the longest, ImageNet's with its thousand classes, has 34 kB."""

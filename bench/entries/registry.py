@@ -22,6 +22,7 @@ from bench.entries.like import inherited, subset
 from bench.entries.model import ModelEntry
 from bench.entries.protocol import Protocol
 from bench.entries.read import entry_of, first_problem, parse, read_entry, short
+from bench.entries.study import Study
 from bench.errors import BenchError, unknown_name
 
 _SERIES = re.compile(r"^(?P<head>.+-local-conv)-k(?P<k>[0-9]{1,3})(?P<tail>-relu)?$")
@@ -65,7 +66,7 @@ def forget() -> None:
 
 @cache
 def _files(kind: str, root: Path) -> dict[str, Path]:
-    """Name -> file of one kind of entry ("models", "datasets", "protocols")."""
+    """Name -> file of one kind of entry ("models", "datasets", "protocols", "studies")."""
     found: dict[str, Path] = {}
     for path in sorted((root / kind).rglob("*.toml")):
         if path.stem in found:
@@ -94,6 +95,22 @@ def dataset_names() -> list[str]:
 def protocol_names() -> list[str]:
     """Return the names of all protocols, sorted."""
     return sorted(_files("protocols", registry_dir()))
+
+
+def study_names() -> list[str]:
+    """Return the names of all studies, sorted."""
+    return sorted(_files("studies", registry_dir()))
+
+
+def study(name: str) -> Study:
+    """Return one study, by its name or the path of a TOML file. Raises BenchError if unknown."""
+    if name.endswith(".toml"):
+        return read_entry(Path(name), Study)
+    files = _files("studies", registry_dir())
+    if name not in files:
+        raise unknown_name("study", name, files)
+    found: Study = _read(files[name], Study)
+    return found
 
 
 def dataset(name: str) -> DatasetEntry:

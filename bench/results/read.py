@@ -18,6 +18,7 @@ from bench.metrics import readable
 from bench.results.metadata import Metadata, from_bytes
 from bench.results.samples import COLUMNS, SHOWN, Samples, arrange
 from bench.results.schema import METADATA_KEY
+from bench.results.study_blocks import STUDIES
 from bench.results.transform import transform_text
 
 SIDE_KINDS = ("extras", "clean", "perturbations")
@@ -90,9 +91,10 @@ def file_sha256(path: Path) -> str:
 
 
 def is_result(path: Path) -> bool:
-    """Return whether a path is named like a result and not like a side file."""
+    """Return whether a path is named like a result, not like a side file or a study's block."""
     kind = path.name.removesuffix(".parquet").rpartition(".")[2]
-    return path.suffix == ".parquet" and kind not in SIDE_KINDS
+    block = path.parent.parent.name == STUDIES
+    return path.suffix == ".parquet" and kind not in SIDE_KINDS and not block
 
 
 def find(folder: Path) -> list[Path]:

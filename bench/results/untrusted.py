@@ -60,6 +60,12 @@ class UntrustedFile:
         raw: bytes | None = (self._schema.metadata or {}).get(METADATA_KEY)
         return raw
 
+    @property
+    def declared_metadata(self) -> bytes | None:
+        """What stands under the file's key `bench`, where it has no schema of Arrow's."""
+        raw: bytes | None = (self._declared.metadata or {}).get(METADATA_KEY)
+        return raw
+
     def differences(self, wanted: Schema) -> Iterator[tuple[str, str, Any]]:
         """Yield name, what is expected and what is found instead (None: said by the former)."""
         names = self._schema.names

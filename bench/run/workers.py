@@ -99,7 +99,7 @@ def serve(spec: dict[str, Any]) -> int:
 
     # a process that a shell put into the background inherits that interrupts are ignored
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    threading.Thread(target=_end_with, args=(sys.stdin,), daemon=True).start()
+    threading.Thread(target=end_with, args=(sys.stdin,), daemon=True).start()
     request = Request.read(spec["request"])
     torch.set_num_threads(request.how.threads or 1)
     try:
@@ -112,7 +112,7 @@ def serve(spec: dict[str, Any]) -> int:
     return 0
 
 
-def _end_with(stream: IO[str]) -> None:
+def end_with(stream: IO[str]) -> None:
     """Interrupt this process when the one that started it is gone."""
     import _thread
 

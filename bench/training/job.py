@@ -5,20 +5,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from bench.entries.model import Net, Recipe
+from bench.entries.fields import Frozen
+from bench.entries.model import Recipe
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
 class Split:
     """Images and labels of one split, in memory."""
 
-    images: npt.NDArray[np.uint8]
-    """(N, H, W) or (N, H, W, C), in the split's order."""
+    images: npt.NDArray[np.uint8] | npt.NDArray[np.float32]
+    """(N, H, W) or (N, H, W, C), in the split's order; float32: in [0, 1]."""
     labels: npt.NDArray[np.int64]
     """(N,), class indices in [0, classes)."""
     fingerprint: str
@@ -30,6 +35,47 @@ class Split:
         height, width = self.images.shape[1:3]
         return (self.images.shape[3] if self.images.ndim == 4 else 1, height, width)
 
+    def planes(self, count: int | None = None) -> torch.Tensor:
+        """Return the first `count` images (None: all), (N, C, H, W), in their own dtype."""
+        import torch
+
+        images = torch.tensor(self.images[:count])
+        if images.ndim == 3:
+            return images[:, None]
+        return images.permute(0, 3, 1, 2).contiguous()
+
+
+class Builder(Protocol):
+    """Builds a net that is none of the paper's."""
+
+    def build(self, *, input_shape: tuple[int, int, int], classes: int, seed: int) -> nn.Module:
+        """Return it with its seeded initial weights, on the CPU, in training mode.
+
+        Args:
+            input_shape: (C, H, W).
+            classes: number of logits.
+            seed: of the weights.
+        """
+
+
+class Inputs(Protocol):
+    """What is done to the images of a batch before a net is trained on them."""
+
+    def describe(self) -> dict[str, Any]:
+        """Return its settings, JSON-ready."""
+
+    def change(
+        self, net: nn.Module, images: Tensor, labels: Tensor, draws: torch.Generator
+    ) -> Tensor:
+        """Return other images in place of these.
+
+        Args:
+            net: as it is before the step; its gradients are cleared afterwards.
+            images: (B, C, H, W) float32 in [0, 1].
+            labels: (B,) int64.
+            draws: the epoch's source of random numbers, on the CPU.
+        """
+
 
 @dataclass(frozen=True)
 class Job:
@@ -37,7 +83,8 @@ class Job:
 
     model: str
     """Name of the entry."""
-    net: Net
+    net: Frozen
+    """The architecture: `bench.entries.model.Net`, or what `builder` builds."""
     recipe: Recipe
     dataset: str
     classes: int
@@ -50,6 +97,10 @@ class Job:
     """Of the initial weights and of the order of the images."""
     until_lr: float | None = None
     """End once the rate is below this share of its start, (0, 1]; None: all epochs."""
+    builder: Builder | None = None
+    """None: a net of the paper."""
+    inputs: Inputs | None = None
+    """None: images as they are."""
     device: str = "cpu"
     """ "cpu", "cuda" or "cuda:<i>"."""
 
@@ -85,7 +136,8 @@ class Job:
     @property
     def facts(self) -> dict[str, Any]:
         """What decides the weights after a given epoch, JSON-ready."""
-        return {
+        changed = {} if self.inputs is None else {"inputs": self.inputs.describe()}
+        return changed | {
             "model": self.model,
             "net": self.net.model_dump(mode="json"),
             "recipe": self.recipe.model_dump(mode="json", exclude={"epochs"}),

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from bench.entries.model import Net
 from bench.errors import BenchError
 from bench.models.checkpoint import load_weights, read_checkpoint, write_checkpoint
 from bench.models.nets import build_net
@@ -39,8 +40,20 @@ class Reporter:
     def step(self) -> None:
         """One step is done."""
 
+    def net(self, epoch: int, net: torch.nn.Module) -> None:
+        """The net as it is after an epoch, 0: untrained; its state is not on the disk yet."""
+
     def epoch(self, row: EpochRow) -> None:
         """One epoch is done and its state is on the disk."""
+
+
+class Diverged(BenchError):
+    """The loss is not finite any more."""
+
+    def __init__(self, text: str, epoch: int) -> None:
+        super().__init__(text)
+        self.epoch = epoch
+        """In which it was seen, 1 for the first."""
 
 
 def train(job: Job, *, overwrite: bool = False, reporter: Reporter | None = None) -> Trained:
@@ -56,8 +69,9 @@ def train(job: Job, *, overwrite: bool = False, reporter: Reporter | None = None
         reporter: is told of every step and epoch.
 
     Raises:
-        BenchError: a checkpoint or state of other settings is in the way; the loss is not finite;
-            the place can't be written.
+        BenchError: a checkpoint or state of other settings is in the way; the place can't be
+            written.
+        Diverged: the loss is not finite.
     """
     if job.path.exists() and not overwrite:
         found = read_checkpoint(job.path)
@@ -71,6 +85,8 @@ def train(job: Job, *, overwrite: bool = False, reporter: Reporter | None = None
         if not overwrite:
             run.resume()
         reporter.start(len(run.rows), job.epochs, job.steps)
+        if not run.rows:
+            reporter.net(0, run.net)
         for epoch in range(len(run.rows), job.epochs):
             run.one_epoch(epoch, reporter)
             reporter.epoch(run.rows[-1])
@@ -85,9 +101,7 @@ class _Run:
         self.rows: list[EpochRow] = []
         self.train_data = _to_device(job.train, job.device)
         self.test_data = _to_device(job.test, job.device)
-        shape = job.train.shape
-        net = build_net(job.net, input_shape=shape, classes=job.classes, seed=job.seed)
-        self.net = net.to(job.device)
+        self.net = initial_net(job).to(job.device)
         self.optimizer = torch.optim.SGD(
             self.net.parameters(),
             lr=job.recipe.learning_rate,
@@ -127,6 +141,7 @@ class _Run:
         tested = _accuracy(self.net, self.test_data)
         seconds = round(time.monotonic() - begin, 3)
         self.rows.append(EpochRow(epoch + 1, rate, loss, accuracy, tested, seconds))
+        reporter.net(epoch + 1, self.net)
         self._save_state()
         write_log(self.job.beside(".csv"), self.rows)
 
@@ -137,8 +152,12 @@ class _Run:
         loss_sum = torch.zeros((), dtype=torch.float64, device=labels.device)
         correct = torch.zeros((), dtype=torch.int64, device=labels.device)
         batches = torch.split(order.to(labels.device), self.job.recipe.batch_size)
+        draws = _generator(self.job.seed, epoch, "inputs")
         for step, batch in enumerate(batches, 1):
-            logits = self.net(images[batch].float() / 255)
+            inputs = scaled(images[batch])
+            if self.job.inputs is not None:
+                inputs = self.job.inputs.change(self.net, inputs, labels[batch], draws)
+            logits = self.net(inputs)
             loss = F.cross_entropy(logits, labels[batch])
             self.optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
@@ -152,10 +171,11 @@ class _Run:
 
     def _must_be_finite(self, loss_sum: Tensor, epoch: int, step: int) -> None:
         if not torch.isfinite(loss_sum):
-            raise BenchError(
+            raise Diverged(
                 f"expected a finite loss, got {loss_sum.item()}, in epoch {epoch + 1} by step "
                 f"{step} of {self.job.path.stem}; lower --lr (it is "
-                f"{self.job.recipe.learning_rate:g})"
+                f"{self.job.recipe.learning_rate:g})",
+                epoch + 1,
             )
 
     def _save_state(self) -> None:
@@ -179,17 +199,29 @@ class _Run:
         return Trained(self.job.path, sha256, meta, reused=False)
 
 
-def _generator(seed: int, epoch: int) -> torch.Generator:
-    """Return the source of one epoch's order, a function of its arguments alone."""
-    digest = hashlib.sha256(f"order/{seed}/{epoch}".encode()).digest()
+def initial_net(job: Job) -> torch.nn.Module:
+    """Return a job's net with its seeded initial weights, on the CPU."""
+    shape = job.train.shape
+    if job.builder is not None:
+        return job.builder.build(input_shape=shape, classes=job.classes, seed=job.seed)
+    assert isinstance(job.net, Net), "other nets come with their builder"
+    return build_net(job.net, input_shape=shape, classes=job.classes, seed=job.seed)
+
+
+def scaled(images: Tensor) -> Tensor:
+    """Return what a net takes, float32 in [0, 1]: uint8 divided by 255, floats as they are."""
+    return images.float() / 255 if images.dtype == torch.uint8 else images
+
+
+def _generator(seed: int, epoch: int, use: str = "order") -> torch.Generator:
+    """Return the source of one epoch's draws for a use, a function of its arguments alone."""
+    digest = hashlib.sha256(f"{use}/{seed}/{epoch}".encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
 
 
 def _to_device(split: Split, device: str) -> tuple[Tensor, Tensor]:
-    """Return (images (N, C, H, W) uint8, labels (N,) int64)."""
-    images = torch.tensor(split.images)
-    images = images[:, None] if images.ndim == 3 else images.permute(0, 3, 1, 2).contiguous()
-    return images.to(device), torch.tensor(split.labels).to(device)
+    """Return (images (N, C, H, W) uint8 or float32, labels (N,) int64)."""
+    return split.planes().to(device), torch.tensor(split.labels).to(device)
 
 
 @torch.no_grad()
@@ -198,7 +230,7 @@ def _accuracy(net: torch.nn.Module, data: tuple[Tensor, Tensor]) -> float:
     correct = 0
     pairs = zip(*(torch.split(tensor, EVALUATION_BATCH) for tensor in data), strict=True)
     for images, labels in pairs:
-        correct += int((net(images.float() / 255).argmax(1) == labels).sum())
+        correct += int((net(scaled(images)).argmax(1) == labels).sum())
     return 100 * correct / len(data[1])
 
 

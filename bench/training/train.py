@@ -81,7 +81,7 @@ def train(
         dataset = registry.dataset(entry.dataset)
         if dataset.name not in splits:
             folder = None if data_dir is None else Path(data_dir)
-            splits = {dataset.name: _splits(dataset, data, folder, limit, offline)}
+            splits = {dataset.name: read_splits(dataset, data, folder, limit, offline)}
         assert entry.net is not None, "only nets are chosen"
         job = Job(
             model=entry.name,
@@ -148,7 +148,7 @@ def _recipe(entry: ModelEntry, epochs: int | None, lr: float | None) -> Recipe:
     return entry.recipe.model_copy(update=changes)
 
 
-def _splits(
+def read_splits(
     dataset: DatasetEntry, data: str | None, data_dir: Path | None, limit: int | None, offline: bool
 ) -> tuple[Split, Split]:
     def read(split: Literal["train", "test"]) -> Split:

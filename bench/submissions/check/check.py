@@ -9,6 +9,7 @@ from bench.entries.rules import Rules, rules
 from bench.errors import BenchError
 from bench.results import schema
 from bench.results.metadata import Metadata
+from bench.results.study_blocks import STUDIES
 from bench.results.untrusted import Schema
 from bench.submissions.check.check_extras import check_extras
 from bench.submissions.check.check_metadata import check_metadata
@@ -24,6 +25,7 @@ from bench.submissions.check.footer import (
 from bench.submissions.check.places import Place, max_bytes
 from bench.submissions.check.problems import Findings, Problem
 from bench.submissions.check.rows import Rows
+from bench.submissions.check.study_block import check_block
 from bench.submissions.verify.records import check_records
 
 
@@ -42,6 +44,8 @@ def judge_submission(places: Sequence[Place]) -> tuple[list[Problem], Sketch | N
     Args:
         places: its result and side files; they share folder and name.
     """
+    if places[0].protocol == STUDIES:
+        return check_block(places[0]), None
     by_kind = {place.kind: place for place in places}
     problems: list[Problem] = []
     rows: Rows | None = None

@@ -98,7 +98,11 @@ def read_columns(file: UntrustedFile, findings: Findings) -> Columns | None:
 
 def read_bench_metadata(file: UntrustedFile, findings: Findings) -> dict[str, Any] | None:
     """Return the JSON under the schema key `bench`; None if there is none or it is broken."""
-    raw = file.metadata
+    return read_metadata_text(file.metadata, findings)
+
+
+def read_metadata_text(raw: bytes | None, findings: Findings) -> dict[str, Any] | None:
+    """Return the JSON object that a text is; None if there is none or it is broken."""
     if raw is None:
         findings.add("metadata", "expected JSON under the key 'bench', found no such key", REMAKE)
         return None

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.results.study_blocks import MOST_BYTES as STUDY_BLOCK_BYTES
+from bench.results.study_blocks import STUDIES
 from bench.submissions.check.problems import Findings, Problem, printable
 
 NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.+-]*(@random)?(@seed[0-9]+)?$")
@@ -21,6 +23,8 @@ FULL_BYTES = 600 * 1024
 LEAN_BYTES = 160 * 1024
 """The same of a further training seed or an untrained twin."""
 MAX_RECORD = 200_000
+STUDIES_BYTES = 15 * 2**20
+"""Of all blocks of all studies together."""
 KINDS = (".extras.parquet", ".verify.json", ".parquet")
 RESERVED = (".extras", ".clean", ".perturbations", ".verify")
 
@@ -45,7 +49,7 @@ class Place:
 
     Attributes:
         path: where it is.
-        protocol, dataset: names of its two folders.
+        protocol, dataset: names of its two folders; of a study's block "studies" and the study.
         name: `<model>[@random][@seedN]`.
         kind: one of KINDS.
     """
@@ -82,6 +86,7 @@ def collect(paths: Sequence[Path]) -> tuple[list[Place], list[Problem]]:
                 problems += bad
         problems += findings.problems
     problems += _same_but_for_case(places)
+    problems += _studies_too_large(places)
     return list(dict.fromkeys(places)), problems
 
 
@@ -127,6 +132,11 @@ def _place(file: Path) -> tuple[Place | None, list[Problem]]:
     if not (NAME.match(dataset) and NAME.match(protocol)):
         findings.add("", f"expected the place {_LAYOUT}", "put it there with `bench submit`")
     limit = MAX_RECORD if kind == ".verify.json" else MAX_BYTES
+    if protocol == STUDIES:
+        limit = STUDY_BLOCK_BYTES
+        if kind != ".parquet" or "@" in name:
+            text = f"expected only studies/<study>/<block>.parquet, found {printable(file.name)!r}"
+            findings.add("", text, "remove it")
     size = file.lstat().st_size
     if size > limit:
         findings.add(
@@ -137,6 +147,17 @@ def _place(file: Path) -> tuple[Place | None, list[Problem]]:
     if findings.problems:
         return None, findings.problems
     return Place(file, protocol, dataset, name, kind), []
+
+
+def _studies_too_large(places: Sequence[Place]) -> list[Problem]:
+    sizes = {p.path: p.path.lstat().st_size for p in places if p.protocol == STUDIES}
+    total = sum(sizes.values())
+    if total <= STUDIES_BYTES:
+        return []
+    findings = Findings(str(min(sizes).parent.parent))
+    text = f"expected at most {STUDIES_BYTES:,} bytes of blocks of studies, found {total:,}"
+    findings.add("", text, "leave cells out, or measure fewer samples")
+    return findings.problems
 
 
 def _same_but_for_case(places: Sequence[Place]) -> list[Problem]:

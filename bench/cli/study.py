@@ -1,0 +1,116 @@
+"""`bench study`: controlled studies, planned before the numbers are seen."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.errors import BenchError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Controlled studies: `bench study plan NAME`, `bench study run NAME`.",
+)
+
+Name = Annotated[str, typer.Argument(help="A study of the registry, or its TOML file.")]
+Cells = Annotated[
+    list[str] | None,
+    typer.Option("--cells", metavar="PATTERN", help="Only these cells ('local-conv*seed0')."),
+]
+Groups = Annotated[
+    list[str] | None, typer.Option("--group", metavar="NAME", help="Only these groups.")
+]
+Output = Annotated[
+    Path, typer.Option("--output", "-o", help="Folder of blocks, and of unfinished work.")
+]
+DataDir = Annotated[
+    Path | None, typer.Option("--data-dir", help="Local copy of the data set, as for bench train.")
+]
+
+
+@app.callback()
+def study() -> None:
+    """Nets under chosen factors and seeds, measured along training, held to written claims."""
+
+
+@app.command("plan")
+def plan(
+    name: Name,
+    cells: Cells = None,
+    group: Groups = None,
+    output: Output = Path("results/studies"),
+    every: Annotated[bool, typer.Option("--list", help="A line for each cell.")] = False,
+    time: Annotated[
+        bool, typer.Option("--time/--no-time", help="Time kinds of cells that nobody has run yet.")
+    ] = True,
+) -> None:
+    """Show a study: its groups, how many cells are there, and the hours that the rest takes.
+
+    Hours are those of one process. They come from the finished cells of the same kind; where there
+    are none, from some timed steps on this machine (marked ~).
+    """
+    from bench.api import study_plan
+    from bench.cli.study_text import plan_lines
+
+    found = study_plan(name, cells=cells or (), groups=group or (), output=output, time=time)
+    sys.stdout.write("\n".join(plan_lines(found, every)) + "\n")
+
+
+@app.command("submit")
+def submit(
+    name: Name,
+    output: Output = Path("results/studies"),
+    submissions: Annotated[
+        Path, typer.Option("--submissions", help="Folder of submissions.")
+    ] = Path("submissions"),
+) -> None:
+    """Check finished blocks and copy them to submissions/studies/NAME/, to be committed."""
+    from bench.api import study_submit
+
+    copied = study_submit(name, output=output, submissions=submissions)
+    sys.stdout.write(f"{len(copied)} blocks copied to {submissions / 'studies'}\n")
+
+
+@app.command("run")
+def run(
+    name: Name,
+    cells: Cells = None,
+    group: Groups = None,
+    workers: Annotated[int, typer.Option("--workers", help="Processes on this machine.")] = 1,
+    output: Output = Path("results/studies"),
+    data_dir: DataDir = None,
+    limit: Annotated[
+        int | None, typer.Option("--limit", help="First images of either split, for a trial.")
+    ] = None,
+    device: Annotated[str, typer.Option("--device", help="cpu or cuda.")] = "cpu",
+    offline: Annotated[bool, typer.Option("--offline", help="Never ask the network.")] = False,
+) -> None:
+    """Train and measure the cells that are missing; what is there is skipped.
+
+    One Parquet file a finished block goes to OUTPUT/NAME/. The same command, given again, goes on
+    where it was; given twice at once, here or on a machine that shares the folder, both take a
+    part.     Blocks of submissions/studies/ count as done.
+    """
+    from bench.cli.study_progress import Lines
+
+    for option, value in (("--workers", workers), ("--limit", limit)):
+        if value is not None and value < 1:
+            raise BenchError(f"expected {option} of at least 1, got {value}")
+    from bench.api import study_run
+
+    done = study_run(
+        name,
+        cells=cells or (),
+        groups=group or (),
+        workers=workers,
+        output=output,
+        data_dir=data_dir,
+        limit=limit,
+        device=device,
+        offline=offline,
+        progress=Lines(),
+    )
+    sys.stdout.write(f"{done} blocks finished by this process; all that were asked for are there\n")

@@ -1,0 +1,41 @@
+"""Progress of a study: a line a block, and one every minute within it."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from bench.studies.run import Progress
+
+LINE_EVERY = 60.0
+"""Seconds between lines within a block."""
+
+
+class Lines(Progress):
+    """Writes lines to standard error."""
+
+    def __init__(self) -> None:
+        self._block, self._place, self._written = "", "", 0.0
+        self._begun = time.monotonic()
+
+    def begin(self, block: str, place: int, count: int) -> None:
+        """Name the block."""
+        self._block, self._place = block, f"[{place}/{count}]"
+        self._begun = self._written = time.monotonic()
+
+    def through(self, doing: str, share: float) -> None:
+        """Say how far it is, now and then."""
+        now = time.monotonic()
+        if now - self._written < LINE_EVERY:
+            return
+        self._written = now
+        left = (now - self._begun) * (1 - share) / share if share > 0 else float("nan")
+        self._say(f"{doing}, {100 * share:.0f} %, about {left:.0f} s left")
+
+    def end(self, block: str, seconds: float) -> None:
+        """Say how long it took."""
+        self._say(f"done, {seconds:.0f} s")
+
+    def _say(self, text: str) -> None:
+        sys.stderr.write(f"{self._place} {self._block}: {text}\n")
+        sys.stderr.flush()

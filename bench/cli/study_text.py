@@ -1,0 +1,64 @@
+"""What `bench study plan` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bench.studies.plan import CellPlan, StudyPlan
+
+
+def plan_lines(found: StudyPlan, every: bool) -> list[str]:
+    """Return the lines of a plan.
+
+    Args:
+        found: the plan.
+        every: with a line for each cell.
+    """
+    study = found.study
+    lines = [f"{study.name}: {study.title}", ""]
+    if study.known:
+        lines += ["Known when it was written:", *(f"  - {text}" for text in study.known), ""]
+    if study.deviations:
+        lines += ["Otherwise than first written:", *(f"  - {t}" for t in study.deviations), ""]
+    lines.append(f"{'group':<18} {'cells':>5} {'there':>5} {'hours left':>10}  what")
+    for group in study.groups:
+        cells = found.of(group.name)
+        if cells:
+            lines.append(_row(group.name, cells) + f"  {group.title}")
+        if every:
+            lines += [f"    {_cell(planned)}" for planned in cells]
+    lines.append(_row("all", found.cells))
+    lines += [
+        "",
+        f"{len(study.contrasts)} contrasts for {len(study.claims)} claims; finished blocks have "
+        f"{found.bytes / 2**20:.1f} MiB.",
+        "Hours of one process; ~: not all from finished cells, some steps were timed instead; "
+        "?: not timed.",
+    ]
+    return lines
+
+
+def _row(name: str, cells: Sequence[CellPlan]) -> str:
+    done = sum(planned.done for planned in cells)
+    return f"{name:<18} {len(cells):>5} {done:>5} {_hours(cells):>10}"
+
+
+def _hours(cells: Sequence[CellPlan]) -> str:
+    from bench.studies.plan import hours_left
+
+    hours = hours_left(cells)
+    if hours is None:
+        return "?"
+    timed = any(not planned.done and not planned.measured for planned in cells)
+    return f"{'~' if timed else ''}{hours:.1f}"
+
+
+def _cell(planned: CellPlan) -> str:
+    if planned.done:
+        return f"{planned.cell.name}: there"
+    if planned.seconds is None:
+        return f"{planned.cell.name}: missing"
+    about = "" if planned.measured else "~"
+    return f"{planned.cell.name}: missing, {about}{planned.seconds:.0f} s"

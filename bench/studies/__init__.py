@@ -1,0 +1,1 @@
+"""Controlled studies: nets trained under chosen factors and seeds, measured along training."""

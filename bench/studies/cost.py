@@ -1,0 +1,62 @@
+"""What cells cost: seconds of finished ones of the same kind, else a short timing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from statistics import fmean
+from typing import Any
+
+from bench.entries.study import Cell
+
+Kind = tuple[tuple[str, str], ...]
+"""Cells of one kind take about as long as each other."""
+NO_MATTER = ("learning_rate", "data", "band", "slope", "data_seed")
+"""Factors that hardly change the time."""
+
+
+def kind_of(cell: Cell) -> Kind:
+    """Return a cell's kind: its factors, but for those that hardly change the time."""
+    factors = cell.factors.model_dump(mode="json")
+    return tuple((k, str(v)) for k, v in sorted(factors.items()) if k not in NO_MATTER)
+
+
+def measured_seconds(blocks: Iterable[Mapping[str, Any]]) -> dict[Kind, float]:
+    """Return kind -> mean seconds of a cell, training and measuring.
+
+    Args:
+        blocks: metadata of finished blocks.
+    """
+    found: dict[Kind, list[float]] = {}
+    for block in blocks:
+        for facts in block["cells"].values():
+            if facts["diverged"] is not None:
+                continue  # it ended early
+            cell = Cell.model_validate_json(json.dumps(facts["cell"]))
+            seconds = facts["seconds"]["train"] + facts["seconds"]["measure"]
+            found.setdefault(kind_of(cell), []).append(seconds)
+    return {kind: fmean(seconds) for kind, seconds in found.items()}
+
+
+def estimated_seconds(
+    cells: Iterable[Cell],
+    known: Mapping[Kind, float],
+    timed: Callable[[Cell], float] | None,
+) -> dict[Kind, tuple[float, bool]]:
+    """Return kind -> (seconds of a cell, whether they were measured on finished cells).
+
+    Args:
+        cells: whose kinds are asked for.
+        known: from `measured_seconds`.
+        timed: a short timing of a kind that is not known; None: such kinds are left out.
+    """
+    found: dict[Kind, tuple[float, bool]] = {}
+    for cell in cells:
+        kind = kind_of(cell)
+        if kind in found:
+            continue
+        if kind in known:
+            found[kind] = (known[kind], True)
+        elif timed is not None:
+            found[kind] = (timed(cell), False)
+    return found

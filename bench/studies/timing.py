@@ -1,0 +1,71 @@
+"""A short timing of a cell on random images: some steps of its training, some samples attacked."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from bench.entries import registry
+from bench.entries.study import Cell
+from bench.errors import BenchError
+from bench.studies.images import Data
+from bench.studies.measure import measure
+from bench.studies.train import job_of
+from bench.training.job import Split
+from bench.training.loop import initial_net, scaled
+
+STEPS = 4
+"""Training steps that are timed, after one that is not."""
+SAMPLES = 12
+"""Images that are attacked."""
+
+
+def timed(cell: Cell) -> float:
+    """Return about how many seconds a cell takes on this machine as it is now."""
+    data, train_count = _random(cell)
+    job = job_of(cell, data, Path(), "cpu")
+    net = initial_net(job)
+    images, labels = scaled(data.train.planes()), torch.as_tensor(data.train.labels)
+    optimizer = torch.optim.SGD(net.parameters(), lr=1e-3, momentum=0.9, fused=True)
+    draws = torch.Generator().manual_seed(0)
+    begin = 0.0
+    for step in range(STEPS + 1):
+        begin = time.monotonic() if step == 1 else begin
+        inputs = images if job.inputs is None else job.inputs.change(net, images, labels, draws)
+        loss = F.cross_entropy(net(inputs), labels)
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    steps = cell.epochs * -(-train_count // cell.factors.batch_size)
+    training = (time.monotonic() - begin) / STEPS * steps
+    begin = time.monotonic()
+    few = cell.model_copy(update={"samples": SAMPLES, "end_samples": SAMPLES})
+    frozen = net.eval().requires_grad_(False)
+    measure(few, 0, frozen, not cell.factors.relu, data.test, "cpu")
+    one = (time.monotonic() - begin) / SAMPLES
+    attacked = sum(cell.samples_at(epoch) for epoch in cell.checkpoints)
+    return training + one * (attacked if cell.factors.relu else SAMPLES * len(cell.checkpoints))
+
+
+def _random(cell: Cell) -> tuple[Data, int]:
+    """Return random images of the cell's shape, a batch of them, and how many it is trained on."""
+    factors = cell.factors
+    if factors.data == "planted":
+        side, channels, classes = factors.image_size or 28, factors.channels or 1, 4
+        count = factors.train_count
+    else:
+        entry = registry.dataset(factors.dataset)
+        side, channels, classes = entry.size, entry.channels, len(entry.classes)
+        count = factors.train_count or entry.train_count
+    if count is None:
+        raise BenchError(f"expected the number of training images, found none, for {cell.name!r}")
+    draws = np.random.default_rng(0)
+    shape = (factors.batch_size, side, side, *([channels] if channels > 1 else []))
+    images = draws.integers(0, 256, shape, dtype=np.uint8)
+    labels = draws.integers(0, classes, factors.batch_size)
+    split = Split(images, labels.astype(np.int64), "random")
+    return Data(split, split, classes), count
