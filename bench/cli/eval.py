@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bench.cli.engine_options import Address, EngineName, EngineOption, GpusPerTask, Partition
 from bench.errors import BenchError
 
 if TYPE_CHECKING:
@@ -84,9 +85,7 @@ def evaluate(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Time a few steps, print what it will cost, stop.")
     ] = False,
-    engine: Annotated[
-        str, typer.Option(help="local, ray or slurm: who runs the workers (extras ray, slurm).")
-    ] = "local",
+    engine: EngineName = "local",
     workers: Annotated[int, typer.Option("--workers", help="Processes that share the work.")] = 1,
     shard: Annotated[
         str | None,
@@ -94,17 +93,10 @@ def evaluate(
             help="I/N: begin here, and do all that is left. Default: the SLURM array's task."
         ),
     ] = None,
-    address: Annotated[
-        str | None, typer.Option(help="Of a Ray cluster. Default: Ray on this machine.")
-    ] = None,
-    gpus_per_task: Annotated[
-        float | None, typer.Option(help="GPUs of a worker; 0.5: two share one (Ray).")
-    ] = None,
-    partition: Annotated[str | None, typer.Option(help="Of SLURM.")] = None,
-    engine_option: Annotated[
-        Texts | None,
-        typer.Option(help="KEY=VALUE for the engine, as time=60 (SLURM). Repeatable."),
-    ] = None,
+    address: Address = None,
+    gpus_per_task: GpusPerTask = None,
+    partition: Partition = None,
+    engine_option: EngineOption = None,
     offline: Annotated[bool, typer.Option("--offline", help="Never ask the network.")] = False,
 ) -> None:
     """Evaluate models: attack, measure the perturbations' spectra, write Parquet, show a table.
