@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from torch import Tensor
 
 from bench.attacks.run import attack_batch
+from bench.attacks.starts import NO_CLASS
 from bench.measure.job import CleanBlock, Job
 from bench.measure.memory import in_parts
 from bench.measure.rows import Part, Rows, assemble
@@ -49,6 +50,7 @@ def run_block(
     rows.put("clean_pred", slice(None), clean.pred)
     correct = (clean.pred == labels).nonzero()[:, 0]
     rows.status[correct.cpu().numpy()] = "ok"
+    rows.status[(clean.pred == NO_CLASS).cpu().numpy()] = "nonfinite"
     through(len(ids) - len(correct))
 
     def attack_some(some: Tensor) -> Part:

@@ -19,6 +19,7 @@ from bench.results.match import attack_identity
 from bench.results.merge import Merged, merge
 from bench.results.notes import NAMES
 from bench.results.presence import BEAT, STALE, Presence, Watch
+from bench.results.room import saying_what_is_needed
 from bench.results.store import Store
 from bench.results.tidy import tidy
 from bench.results.turns import Turns
@@ -77,7 +78,10 @@ class Task:
     def campaign(self, me: str = NOBODY, watch: Watch | None = None) -> Campaign:
         """Return the campaign that it belongs to."""
         seen = watch or Watch(self.store.files, self.store.address.blocks)
-        return Campaign(self.store, self.identities, self.asked, self.anew, self.deltas, me, seen)
+        shape = tuple(self.metadata.get("input_shape", ()))
+        return Campaign(
+            self.store, self.identities, self.asked, self.anew, self.deltas, me, seen, shape
+        )
 
 
 class Workplace:
@@ -219,7 +223,8 @@ class Workplace:
 
     def write(self, unit: Unit, tables: Mapping[str, pa.Table]) -> None:
         """Write the block of a unit."""
-        self.campaign.write(unit, tables)
+        with saying_what_is_needed(self.campaign, self.task.size):
+            self.campaign.write(unit, tables)
 
     def finish(self, describe: Callable[[Merged], Mapping[str, Any]]) -> bool:
         """Merge, or wait for who merges, until no block of the asked samples is left.
@@ -238,7 +243,9 @@ class Workplace:
             if self.campaign.missing(self.task.size, keys):
                 return False
             asked = list(self.task.asked)
-            if not merge(self.campaign, self.turns, asked, self.task.metadata, describe):
+            with saying_what_is_needed(self.campaign, self.task.size):
+                merged = merge(self.campaign, self.turns, asked, self.task.metadata, describe)
+            if not merged:
                 self.timing.sleep(wait)
                 wait = min(2 * wait, self.timing.longest)
 

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from bench.attacks.starts import NO_CLASS
 from bench.data.base import positions_of
-from bench.measure.job import Job
+from bench.measure.job import Job, classes_of
 from bench.measure.memory import in_parts
 from bench.results.block import CleanRows
 
@@ -28,8 +29,10 @@ def clean_rows(job: Job, sample_ids: Sequence[int]) -> CleanRows:
     def some(indices: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         chosen = [sample_ids[int(i)] for i in indices]
         logits, labels = job.logits(job.load(chosen)), job.labels(chosen)
-        own = logits.gather(1, labels[:, None])
-        return logits.argmax(1).cpu(), (logits > own).sum(1).cpu()
+        own, pred = logits.gather(1, labels[:, None]), classes_of(logits)
+        # without a class the label ranks behind all others
+        rank = torch.where(pred == NO_CLASS, logits.shape[1], (logits > own).sum(1))
+        return pred.cpu(), rank.cpu()
 
     parts = in_parts(some, torch.arange(len(sample_ids)), job.batch_size)
     return CleanRows(
