@@ -38,7 +38,13 @@ def evaluate(
     output: str | Path | None = "results",
     overwrite: bool = False,
     save_perturbations: bool = False,
+    engine: str = "local",
     workers: int = 1,
+    shard: str | None = None,
+    address: str | None = None,
+    gpus_per_task: float | None = None,
+    partition: str | None = None,
+    engine_options: Sequence[str] = (),
     offline: bool = False,
     submissions: str | Path | None = "submissions",
     progress: Progress | bool | None = None,
@@ -67,8 +73,14 @@ def evaluate(
         overwrite: run again what is already there.
         save_perturbations: also write every perturbation, at the precision of a float16 where
             that leaves every metric within its tolerance, else of a float32.
-        workers: processes on this machine that share the work, each with a part of the threads;
-            1 for a module, which other processes can't open.
+        engine: "local", "ray" or "slurm": who runs the workers.
+        workers: processes that share the work; on this machine each has a part of the threads. 1
+            for a module, which other processes can't open.
+        shard: "I/N", where this process begins among N; None: the SLURM array's task that it is.
+        address: of a Ray cluster; None: Ray is started on this machine.
+        gpus_per_task: GPUs of a worker, with Ray also a part of one.
+        partition: of SLURM.
+        engine_options: "KEY=VALUE", handed to the engine as they are.
         offline: never ask the network.
         submissions: folder whose result of the same model is compared with this one, with a
             warning if the model has changed; None: none.

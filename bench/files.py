@@ -76,11 +76,23 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
-def cannot_write(path: Path | str, error: OSError) -> BenchError:
-    """Return the one line for a place that can't be written, with what helps against it."""
+def disk_is_full(error: OSError) -> bool:
+    """Return whether an error means that there is no room, or that a quota is used up."""
+    return error.errno in _FULL
+
+
+def cannot_write(path: Path | str, error: OSError, needed: int | None = None) -> BenchError:
+    """Return the one line for a place that can't be written, with what helps against it.
+
+    Args:
+        path: the place.
+        error: what was said.
+        needed: bytes that the whole work needs there, at most; None: not known.
+    """
     advice = "choose another place"
-    if error.errno in _FULL:
-        advice = "free space there, or choose another place"
+    if disk_is_full(error):
+        much = "" if needed is None else f" (at most {needed / 2**20:.1f} MiB for all that is left)"
+        advice = f"free space there{much}, or choose another place"
     elif error.errno in _FORBIDDEN:
         advice = "get the right to write there, or choose another place"
     return BenchError(

@@ -116,3 +116,56 @@ class _Line:
             text = f"\r{text:<70}" + "\n" * (self.done >= self.total)
         sys.stderr.write(text if self.renewed else f"{text}\n")
         sys.stderr.flush()
+
+
+class OneBar(Screen):
+    """One bar for several models at once; what each tells of itself is summed up."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        super().__init__(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("samples"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=console,
+        )
+        self._task = self._progress.add_task("", total=None)
+        self._line = _Line("", 0, 0)
+
+    def set(self, total: int, done: int, text: str) -> None:
+        """Show so many samples of so many, and a few words."""
+        self._progress.update(self._task, total=total or None, completed=done, description=text)
+        if self._console.is_terminal:
+            return
+        line, more = self._line, total > self._line.total
+        due = time.monotonic() - line.written >= LINE_EVERY
+        ended = 0 < total == done != line.done
+        line.attack, line.total, line.done = text, total, done
+        if ended or more or due:
+            line.write()
+
+
+class Sum:
+    """Adds up what several models tell of themselves; each fulfils bench.run.local.Progress.
+
+    Args:
+        bar: shows the sum.
+        text: beside it.
+    """
+
+    def __init__(self, bar: OneBar, text: str) -> None:
+        self._bar, self._text = bar, text
+        self._total = self._done = 0
+
+    def begin(self, attack: str, total: int, done: int) -> None:
+        """So many samples more."""
+        self._total, self._done = self._total + total, self._done + done
+        self._bar.set(self._total, self._done, self._text)
+
+    def advance(self, attack: str, samples: int) -> None:
+        """So many of them are through."""
+        self._done += samples
+        self._bar.set(self._total, self._done, self._text)

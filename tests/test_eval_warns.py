@@ -10,9 +10,8 @@ from typing import Any
 
 import pytest
 
-from bench.cli import eval as command
+from bench.cli import eval_engines as command
 from bench.errors import BenchWarning
-from bench.run import evaluate as module
 from bench.run.choose import model_entry
 from bench.run.request import Request
 
@@ -35,16 +34,14 @@ def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The texts of the warnings that were there when measuring began."""
     found: list[str] = []
 
-    def begin(request: Request, *_: object, opened: Callable[[Any], None]) -> None:
+    def begin(request: Request, _: object, opened: Callable[[Any], None], *__: object) -> None:
         reasons = () if request.data.limit is None else ("a limit",)
         opened(
-            SimpleNamespace(
-                opened=SimpleNamespace(entry=model_entry(request)), partial_reasons=reasons
-            )
+            SimpleNamespace(entry=model_entry(request), partial_reasons=reasons, request=request)
         )
         raise Measured
 
-    monkeypatch.setattr(module, "evaluate_request", begin)
+    monkeypatch.setattr(command, "take_part", begin)
     return found
 
 
@@ -52,7 +49,7 @@ def run(request: Request, said: list[str]) -> list[str]:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         with pytest.raises(Measured):
-            command._one(request)
+            command.measure(request, [request.what.model])
     said += [str(one.message) for one in caught if issubclass(one.category, BenchWarning)]
     return said
 

@@ -15,8 +15,9 @@ from toy import Constant, job, linear
 from bench.attacks.base import Attacked
 from bench.entries.attacks import AttackSettings
 from bench.errors import BenchError
-from bench.measure.block import block_samples, run_block
+from bench.measure.block import run_block
 from bench.measure.memory import in_parts
+from bench.results.block import block_samples
 from bench.steps.step import GradientStep
 
 
@@ -183,3 +184,53 @@ def test_what_comes_first_is_the_status_and_a_stalled_sample_keeps_its_numbers()
     assert np.isnan(rfc[[1, 2, 3, 5, 7]]).all()
     assert (pred[[2, 3]] == -1).all()
     assert (pred[[0, 1, 4, 5, 6, 7]] >= 0).all()
+
+
+class Holes(nn.Module):
+    """Has no logits for some images, known by their first pixel."""
+
+    def __init__(self, inner: nn.Module, pixels: torch.Tensor) -> None:
+        super().__init__()
+        self.inner = inner
+        self.register_buffer("pixels", pixels)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        hole = torch.isin(images[:, 0, 0, 0], self.pixels)
+        return torch.where(hole[:, None], torch.nan, self.inner(images))
+
+
+def test_nan_logits_on_a_clean_image_cost_that_sample_only() -> None:
+    plain = job(linear())
+    first = plain.load(range(40))[:, 0, 0, 0]
+    (alone,) = [np.flatnonzero(np.isin(first, first[[3, 17]]))]
+    holed = job(Holes(linear(), first[[3, 17]]))
+    block, whole = (run_block(j, "bb-l2", range(32)) for j in (holed, plain))
+    assert np.flatnonzero(block.columns["status"] == "nonfinite").tolist() == alone.tolist()
+    assert (block.columns["clean_pred"][alone] == -1).all()
+    assert not block.columns["clean_correct"][alone].any()
+    assert np.isnan(block.columns["l2"][alone]).all()
+    others = np.setdiff1d(np.arange(32), alone)
+    for name in ("status", "clean_pred", "image_rfc"):
+        assert np.array_equal(
+            block.columns[name][others].astype(str), whole.columns[name][others].astype(str)
+        )
+
+
+def test_an_image_without_a_class_is_no_start_point() -> None:
+    pixels = job(linear()).load(range(40))[:, 0, 0, 0]
+    holed = job(Holes(linear(), pixels[1:]))  # of the pool only the first image has a class
+    label = int(holed.logits(holed.load([0])).argmax())
+    image = holed.load([0])[0]
+    start = holed.starts.start("bb-l2", 0, label, image)
+    assert start is None or bool(holed.logits(start[None]).isfinite().all())
+
+
+def test_clean_predictions_of_an_image_without_logits() -> None:
+    from bench.results.tables import clean_table
+    from bench.run.clean import clean_rows
+
+    pixels = job(linear()).load(range(40))[:, 0, 0, 0]
+    rows = clean_table(clean_rows(job(Holes(linear(), pixels[[5]])), range(32))).to_pylist()
+    assert rows[5]["pred"] is None
+    assert rows[5]["label_rank"] == 3, "behind all classes"
+    assert all(row["pred"] is not None for row in rows[:5])

@@ -122,6 +122,8 @@ HOMES = {  # third-party package -> the only places in bench/ that may import it
     "PIL": ("data/", "models/timm_source.py"),  # what timm's transforms take
     "huggingface_hub": ("data/hub/", "models/timm_source.py", "publish/write.py"),
     "tabulate": ("board/tabular.py",),
+    "ray": ("run/engines/ray_pool.py",),
+    "submitit": ("run/engines/slurm_jobs.py",),
     "typer": ("cli/",),
     "rich": ("cli/", "screen.py"),
     "pandas": ("run/", "show/", "api.py", "cli/"),

@@ -168,6 +168,7 @@ def test_a_worker_ends_with_the_process_that_started_it(
 
     asked = Request.of(model=MODEL, attacks=["bb-l2"], batch_size=8, output=tmp_path, threads=1)
     spec = {"path": sys.path, "request": asked.anywhere().model_dump_json()}
+    spec |= {"begin_at": 0.0, "stay": True}
     before = signal.signal(signal.SIGINT, interrupts)
     try:
         one = subprocess.Popen([sys.executable, "-c", PROGRAM], stdin=subprocess.PIPE, text=True)

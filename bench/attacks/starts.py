@@ -19,8 +19,10 @@ NOISE_DRAWS = 64
 """Uniform noise images tried when no pool image qualifies."""
 BLEND_STEPS = 64
 """Fractions of noise tried on the way from the image to the noise."""
-UNKNOWN = -1
+UNKNOWN = -2
 """Class of a pool image that was not predicted yet."""
+NO_CLASS = -1
+"""Class of an image whose logits are not finite."""
 CHUNK = 16
 """Noise images in one forward pass; fixed, so that kernels never depend on anything else."""
 
@@ -30,7 +32,7 @@ class StartPool:
 
     Args:
         images_of: sample ids -> (n, C, H, W) float32 in [0, 1] on the model's device.
-        predict: (n, C, H, W) images -> (n,) int64 classes.
+        predict: (n, C, H, W) images -> (n,) int64 classes, NO_CLASS where there is none.
         pool_ids: the protocol's full id list, whatever part of it is evaluated.
         seed: the protocol's seed.
     """
@@ -77,9 +79,13 @@ class StartPool:
             draw_bits(self._seed, attack, sample_id, "pool", len(self._pool_ids)), kind="stable"
         )
         for position in order:
-            if self._class_of(int(position)) != label:
+            if self._class_of(int(position)) not in (label, NO_CLASS):
                 return self._images_of([self._pool_ids[position]])[0]
         return self._blended_noise(attack, sample_id, label, image)
+
+    def _others(self, images: Tensor, label: int) -> Tensor:
+        found = self._predict(images)
+        return (found != label) & (found != NO_CLASS)
 
     def _class_of(self, position: int) -> int:
         if self._classes[position] == UNKNOWN:
@@ -99,7 +105,7 @@ class StartPool:
                 ]
             )
             noise = noise.reshape(CHUNK, *image.shape).to(image)
-            other = self._predict(noise) != label
+            other = self._others(noise, label)
             if other.any():
                 return self._least_blend(image, noise[int(other.int().argmax())], label)
         return None
@@ -108,7 +114,7 @@ class StartPool:
         for step in range(1, BLEND_STEPS + 1, CHUNK):
             share = torch.arange(step, step + CHUNK).to(image) / BLEND_STEPS
             blends = torch.lerp(image[None], noise[None], share[:, None, None, None])
-            other = self._predict(blends) != label
+            other = self._others(blends, label)
             if other.any():
                 return blends[int(other.int().argmax())]
         return noise

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bench.cli.engine_options import Address, EngineName, EngineOption, GpusPerTask, Partition
 from bench.errors import BenchError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from bench.run.request import Request
-    from bench.run.run import Run
+    from bench.run.several import Refused
 
 Texts = list[str]
 
@@ -84,9 +87,18 @@ def evaluate(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Time a few steps, print what it will cost, stop.")
     ] = False,
-    workers: Annotated[
-        int, typer.Option("--workers", help="Processes on this machine that share the work.")
-    ] = 1,
+    engine: EngineName = "local",
+    workers: Annotated[int, typer.Option("--workers", help="Processes that share the work.")] = 1,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            help="I/N: begin here, and do all that is left. Default: the SLURM array's task."
+        ),
+    ] = None,
+    address: Address = None,
+    gpus_per_task: GpusPerTask = None,
+    partition: Partition = None,
+    engine_option: EngineOption = None,
     offline: Annotated[bool, typer.Option("--offline", help="Never ask the network.")] = False,
 ) -> None:
     """Evaluate models: attack, measure the perturbations' spectra, write Parquet, show a table.
@@ -99,28 +111,38 @@ def evaluate(
 
         bench eval --model resnet50d --data-dir /data/imagenet/val
 
+        bench eval --model 'fashionmnist-*' --engine ray --workers 2
+
     An interrupted run goes on where it was; a complete one is reused. The same command, given
-    again while it runs, here or on a machine that shares the folder, shares the work.
+    again while it runs, here or on a machine that shares the folder, shares the work; with
+    --shard, or as a SLURM array, the processes begin at different places. Of several models those
+    that can be measured are, and the others are listed.
     """
     given = dict(locals())
+    from bench.cli.refused import refuse
     from bench.run.asked import check_asked, entry_names
     from bench.run.request import Request
+    from bench.run.several import judged, not_measured
 
     asked = Request.of(
         attacks=tuple(attack or ()),
         batch_size=_batch_size(batch_size),
+        engine_options=tuple(engine_option or ()),
         **{name: given[name] for name in SAME},
     )
-    entries = entry_names(model, dataset)
-    for entry in entries:
-        check_asked(asked.but(model=entry))
-    for place, entry in enumerate(entries):
-        if len(entries) > 1:
-            sys.stderr.write(f"[{place + 1}/{len(entries)}] {entry}\n")
-        if protocol is None:
-            _name_unfinished(Path(output), entry, asked.what.protocol)
-        run = _cost if dry_run else _one
-        run(asked.but(model=entry))
+    names = entry_names(model, dataset)
+    possible, refused = judged(names, lambda name: check_asked(asked.but(model=name)))
+    if protocol is None:
+        for name in possible:
+            _name_unfinished(Path(output), name, asked.what.protocol)
+    if possible and dry_run:
+        refused += _costs(asked, possible)
+    elif possible:
+        from bench.cli.eval_engines import measure
+
+        refused += measure(asked, possible)
+    if refused:
+        raise not_measured(refuse(refused, names), len(names))
 
 
 def _name_unfinished(output: Path, model: str, protocol: str) -> None:
@@ -138,7 +160,8 @@ def _name_unfinished(output: Path, model: str, protocol: str) -> None:
 
 SAME = (
     *("dataset", "weights", "trust", "protocol", "data", "data_dir", "limit", "device", "seed"),
-    *("output", "overwrite", "save_perturbations", "workers", "offline"),
+    *("output", "overwrite", "save_perturbations", "offline", "shard"),
+    *("engine", "workers", "address", "gpus_per_task", "partition"),
 )
 """Options that mean the same in a request."""
 
@@ -151,44 +174,18 @@ def _batch_size(text: str) -> int | None:
     return int(text)
 
 
-def _cost(request: Request) -> None:
-    if request.clean:
+def _costs(asked: Request, names: Sequence[str]) -> list[Refused]:
+    """Print what each model will cost."""
+    if asked.clean:
         raise BenchError("expected attacks of the protocol for --dry-run, got clean; leave one out")
+    from bench.cli.refused import announce
     from bench.cli.summary import cost_table
     from bench.run.cost import cost_of
+    from bench.run.several import in_turns
 
-    sys.stdout.write(cost_table(cost_of(request)))
+    def cost(place: int, begin_at: float, stay: bool) -> bool:
+        announce(place, names)
+        sys.stdout.write(cost_table(cost_of(asked.but(model=names[place]))))
+        return True
 
-
-def _one(request: Request) -> None:
-    from bench.cli.summary import COLUMNS, clean_summary, summary
-    from bench.run.evaluate import evaluate_clean, evaluate_request
-    from bench.screen import Bars
-
-    with Bars() as bars:
-        if request.clean:
-            found = evaluate_clean(request, bars)
-        else:
-            run, rows = evaluate_request(request, bars, COLUMNS, opened=_warn_of_what_lacks)
-    sys.stdout.write(clean_summary(found) if request.clean else summary(run, rows))
-
-
-def _warn_of_what_lacks(run: Run) -> None:
-    """Say before a whole measurement what will keep it from being submitted."""
-    import warnings
-
-    from bench.entries import registry
-    from bench.errors import BenchWarning
-    from bench.submissions.check.entries import lacks
-
-    if run.partial_reasons:
-        return
-    entry = run.opened.entry
-    reasons = [f"{text}; {remedy}" for text, remedy in lacks(entry)]
-    # the kernel-size series follows from the registry's nets and needs no entry of its own
-    if entry.name not in registry.model_names() and entry.source != "net":
-        reasons.insert(0, "expected its entry in registry/models, found none; add it there")
-    if reasons:
-        text = f"{entry.name} can't be submitted as it is: {reasons[0]}"
-        more = f" (and {len(reasons) - 1} more, see `bench check`)" if len(reasons) > 1 else ""
-        warnings.warn(text + more, BenchWarning, stacklevel=2)
+    return in_turns(names, 0.0, cost)

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from bench.cli.engine_options import Address, EngineName, EngineOption, GpusPerTask, Partition
 from bench.cli.study_report import report
 from bench.errors import BenchError
 
@@ -98,7 +99,12 @@ def run(
     name: Name,
     cells: Cells = None,
     group: Groups = None,
-    workers: Annotated[int, typer.Option("--workers", help="Processes on this machine.")] = 1,
+    engine: EngineName = "local",
+    workers: Annotated[int, typer.Option("--workers", help="Processes that share the blocks.")] = 1,
+    address: Address = None,
+    gpus_per_task: GpusPerTask = None,
+    partition: Partition = None,
+    engine_option: EngineOption = None,
     output: Output = Path("results/studies"),
     data_dir: DataDir = None,
     limit: Annotated[
@@ -135,8 +141,13 @@ def run(
         device=device,
         offline=offline,
         progress=Lines(),
+        engine=engine,
+        address=address,
+        gpus_per_task=gpus_per_task,
+        partition=partition,
+        engine_options=tuple(engine_option or ()),
     )
-    sys.stdout.write(f"{done} blocks finished by this process; all that were asked for are there\n")
+    sys.stdout.write(f"{done} blocks finished by this command; all that were asked for are there\n")
 
 
 app.command("report")(report)

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
     from bench.run.cost import Cost
     from bench.run.evaluate import CleanResult
-    from bench.run.run import Run
+    from bench.run.plan import Plan
 
 
-def summary(run: Run, rows: pd.DataFrame) -> str:
+def summary(run: Plan, rows: pd.DataFrame) -> str:
     """Return the table of one evaluation with what a reader must know beside it.
 
     Args:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bench.cli.engine_options import Address, EngineName, EngineOption, GpusPerTask, Partition
+
 if TYPE_CHECKING:
     from bench.training.job import Trained
 
@@ -53,6 +55,12 @@ def train(
         bool,
         typer.Option("--overwrite", help="Default: reuse what is complete, resume what is not."),
     ] = False,
+    engine: EngineName = "local",
+    workers: Annotated[int, typer.Option("--workers", help="Nets that are trained at once.")] = 1,
+    address: Address = None,
+    gpus_per_task: GpusPerTask = None,
+    partition: Partition = None,
+    engine_option: EngineOption = None,
     offline: Annotated[bool, typer.Option("--offline", help="Never ask the network.")] = False,
 ) -> None:
     """Train nets of the paper: checkpoint (safetensors), log (CSV) and curves (PNG) of each.
@@ -63,28 +71,41 @@ def train(
 
         bench train --model 'fashionmnist-*' --data-dir /data/fashion-mnist --until-lr 0.01
 
+        bench train --model 'cifar10-*' --engine slurm --workers 8 --gpus-per-task 1
+
     The state is on the disk after every epoch: killed anywhere, the same command goes on.
     """
-    from bench.cli.train_progress import TrainBars
-    from bench.training.train import train as train_nets
+    given = dict(locals())
+    from bench.run.engines.choice import Engine
 
-    with TrainBars() as bars:
-        done = train_nets(
-            model,
-            data=data,
-            data_dir=data_dir,
-            epochs=epochs,
-            lr=lr,
-            until_lr=until_lr,
-            seed=seed,
-            limit=limit,
-            device=device,
-            output=output,
-            overwrite=overwrite,
-            offline=offline,
-            reporter=bars,
-        )
+    options = {name: given[name] for name in OPTIONS}
+    with_what = Engine(
+        engine=engine,
+        workers=workers,
+        address=address,
+        gpus_per_task=gpus_per_task,
+        partition=partition,
+        engine_options=tuple(engine_option or ()),
+    )
+    if engine == "local" and workers == 1:
+        from bench.cli.train_progress import TrainBars
+        from bench.training.train import train as train_nets
+
+        with TrainBars() as bars:
+            done = train_nets(model, reporter=bars, **options)
+    else:
+        from bench.cli.train_progress import Ended
+        from bench.training.spread import train_in
+
+        done = train_in(with_what, model, Ended(), **options)
     sys.stdout.write(_table(done))
+
+
+OPTIONS = (
+    *("data", "data_dir", "epochs", "lr", "until_lr", "seed", "limit", "device", "output"),
+    *("overwrite", "offline"),
+)
+"""Those of `bench.train`."""
 
 
 def _table(done: list[Trained]) -> str:

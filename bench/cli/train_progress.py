@@ -10,6 +10,7 @@ from rich.progress import BarColumn, TaskID, TextColumn, TimeRemainingColumn
 
 from bench.screen import Screen
 from bench.training.curves import EpochRow
+from bench.training.spread import Teller
 from bench.training.train import Announcer
 
 LINE_EVERY = 30.0
@@ -79,4 +80,14 @@ class TrainBars(Screen, Announcer):
             return
         self._written = time.monotonic()
         sys.stderr.write(f"{self._name}: {text}\n")
+        sys.stderr.flush()
+
+
+class Ended(Teller):
+    """A line for each net that an engine's worker has trained, or not."""
+
+    def ended(self, place: int, count: int, name: str, reason: str | None) -> None:
+        """A net has ended."""
+        text = "trained" if reason is None else "not trained"
+        sys.stderr.write(f"[{place}/{count}] {name}: {text}\n")
         sys.stderr.flush()

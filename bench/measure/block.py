@@ -6,13 +6,13 @@ engine may run them in any order, on any machine, and again.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Sequence
 
 from torch import Tensor
 
 from bench.attacks.run import attack_batch
+from bench.attacks.starts import NO_CLASS
 from bench.measure.job import CleanBlock, Job
 from bench.measure.lean import lean
 from bench.measure.memory import in_parts
@@ -51,6 +51,7 @@ def run_block(
     rows.put("clean_pred", slice(None), clean.pred)
     correct = (clean.pred == labels).nonzero()[:, 0]
     rows.status[correct.cpu().numpy()] = "ok"
+    rows.status[(clean.pred == NO_CLASS).cpu().numpy()] = "nonfinite"
     through(len(ids) - len(correct))
 
     def attack_some(some: Tensor) -> Part:
@@ -108,8 +109,3 @@ def _attack_part(
         seconds=seconds,
         stored=lean(x, delta, metrics, measured) if keep else None,
     )
-
-
-def block_samples(batch_size: int) -> int:
-    """Return how many samples a block holds: whole batches, at least 32 samples."""
-    return batch_size * math.ceil(32 / batch_size)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields
 import torch
 from torch import Tensor, nn
 
-from bench.attacks.starts import StartPool
+from bench.attacks.starts import NO_CLASS, StartPool
 from bench.data.base import Images, Transform, load_batch, positions_of
 from bench.entries.attacks import AttackSettings, attack_hash
 from bench.errors import BenchError
@@ -54,7 +54,7 @@ class Job:
     _hashes: dict[str, str] = field(init=False, repr=False, default_factory=dict)
 
     def __post_init__(self) -> None:
-        pool = StartPool(self.load, lambda x: self.logits(x).argmax(1), self.pool_ids, self.seed)
+        pool = StartPool(self.load, lambda x: classes_of(self.logits(x)), self.pool_ids, self.seed)
         object.__setattr__(self, "starts", pool)
 
     def attack_hash(self, attack: str) -> str:
@@ -75,10 +75,10 @@ class Job:
         return torch.from_numpy(self.images.labels[positions]).to(self.device)
 
     def logits(self, images: Tensor) -> Tensor:
-        """Return finite logits (B, classes).
+        """Return logits (B, classes); those of a sample may be NaN or infinite (`classes_of`).
 
         Raises:
-            BenchError: another width than the data set's classes, or values that are not finite.
+            BenchError: another width than the data set's classes.
         """
         with torch.no_grad():
             logits: Tensor = self.model(images)
@@ -96,15 +96,24 @@ class Job:
             )
             while len(self._clean) >= REMEMBERED:
                 del self._clean[next(iter(self._clean))]
-            self._clean[sample_ids] = CleanBlock(
+            found = CleanBlock(
                 *(torch.cat([getattr(p, f.name) for p in parts]) for f in fields(CleanBlock))
             )
+            if len(sample_ids) > 1 and bool((found.pred == NO_CLASS).all()):
+                raise BenchError(
+                    f"model {self.model_name!r}: expected finite logits on clean images, got NaN "
+                    f"or infinity on all {len(sample_ids)} of a block; check the weights"
+                )
+            self._clean[sample_ids] = found
         return self._clean[sample_ids]
 
 
 @dataclass(frozen=True)
 class CleanBlock:
-    """Attack-independent facts of a block; each tensor is (B,), on the device."""
+    """Attack-independent facts of a block; each tensor is (B,), on the device.
+
+    `pred` is NO_CLASS where the logits are not finite.
+    """
 
     pred: Tensor
     image_rfc: Tensor
@@ -113,19 +122,22 @@ class CleanBlock:
 
 
 def check_logits(logits: object, batch: int, classes: int, name: str) -> None:
-    """Raise BenchError unless logits are finite and (batch, classes)."""
+    """Raise BenchError unless logits are (batch, classes)."""
     shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
     if shape != (batch, classes):
         raise BenchError(
             f"model {name!r}: expected logits ({batch}, {classes}) for {batch} images of a data "
             f"set with {classes} classes, got {shape}; check the entry's dataset and the read-out"
         )
-    assert isinstance(logits, Tensor), "its shape was just read"
-    if not bool(logits.isfinite().all()):
-        raise BenchError(
-            f"model {name!r}: expected finite logits on clean images, got NaN or infinity; "
-            "check the weights"
-        )
+
+
+def classes_of(logits: Tensor) -> Tensor:
+    """Return the class of each sample, (B,) int64; NO_CLASS where its logits are not finite.
+
+    Args:
+        logits: (B, classes).
+    """
+    return torch.where(logits.isfinite().all(1), logits.argmax(1), NO_CLASS)
 
 
 def clean_block(job: Job, images: Tensor, labels: Tensor) -> CleanBlock:
@@ -138,7 +150,7 @@ def clean_block(job: Job, images: Tensor, labels: Tensor) -> CleanBlock:
     scale = gradient.flatten(1).abs().amax(1).double()
     safe = torch.where(scale > 0, scale, 1.0)[:, None, None, None]
     return CleanBlock(
-        pred=logits.detach().argmax(1),
+        pred=classes_of(logits.detach()),
         image_rfc=spectral_metrics(images)["rfc"],
         grad_rfc=spectral_metrics(gradient.double() / safe)["rfc"],
         zero_grad=scale == 0,

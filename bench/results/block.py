@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -53,3 +54,8 @@ class CleanRows:
     label: npt.NDArray[np.int64]
     pred: npt.NDArray[np.int64]
     label_rank: npt.NDArray[np.int64]
+
+
+def block_samples(batch_size: int) -> int:
+    """Return how many samples a block holds: whole batches, at least 32 samples."""
+    return batch_size * math.ceil(32 / batch_size)

@@ -84,6 +84,7 @@ class Campaign:
         deltas: with every perturbation.
         me: this process's id.
         watch: tells which processes are at work.
+        shape: (C, H, W) of an image; () if it is not known.
     """
 
     store: Store
@@ -93,6 +94,7 @@ class Campaign:
     deltas: bool
     me: str
     watch: Watch
+    shape: tuple[int, ...] = ()
     _ids: dict[str, Ids] = field(default_factory=dict)
     _merged: dict[str, dict[str, list[int]]] = field(default_factory=dict)
 

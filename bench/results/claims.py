@@ -56,6 +56,12 @@ class Claims:
             key = self._mine.pop(each, None)
             if key is not None:
                 self._files.delete(key)
+                self._owners.pop(key, None)  # the next claim of this number may be another's
+
+    def abandoned(self, key: str) -> bool:
+        """Return whether a claim's owner, another process, is gone and has left it."""
+        owner = self.owner(key)
+        return owner is not None and owner != self._me and not self._watch.alive(owner)
 
     def owner(self, key: str) -> str | None:
         """Return who made a claim; None if it is gone or says nothing."""

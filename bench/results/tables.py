@@ -41,7 +41,8 @@ def conform(table: pa.Table, wanted: pa.Schema) -> pa.Table:
 
 def clean_table(rows: CleanRows) -> pa.Table:
     """Return the clean predictions of one block."""
-    return pa.Table.from_pydict(dict(vars(rows)), schema=schema.CLEAN)
+    columns = [column(getattr(rows, field.name), field.type) for field in schema.CLEAN]
+    return pa.Table.from_arrays(columns, schema=schema.CLEAN)
 
 
 def rows_table(block: Block, constants: Mapping[str, str]) -> pa.Table:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,11 +14,14 @@ import pyarrow as pa
 from bench.errors import BenchError
 from bench.results.campaign import Campaign, Unit
 from bench.results.claims import Claims
+from bench.results.failures import TRIES, Failures, failed_units
 from bench.results.match import attack_identity
 from bench.results.merge import Merged, merge
 from bench.results.notes import NAMES
 from bench.results.presence import BEAT, STALE, Presence, Watch
+from bench.results.room import saying_what_is_needed
 from bench.results.store import Store
+from bench.results.tidy import tidy
 from bench.results.turns import Turns
 
 NOBODY = "nobody"
@@ -75,7 +78,10 @@ class Task:
     def campaign(self, me: str = NOBODY, watch: Watch | None = None) -> Campaign:
         """Return the campaign that it belongs to."""
         seen = watch or Watch(self.store.files, self.store.address.blocks)
-        return Campaign(self.store, self.identities, self.asked, self.anew, self.deltas, me, seen)
+        shape = tuple(self.metadata.get("input_shape", ()))
+        return Campaign(
+            self.store, self.identities, self.asked, self.anew, self.deltas, me, seen, shape
+        )
 
 
 class Workplace:
@@ -89,6 +95,7 @@ class Workplace:
         self.campaign = task.campaign(presence.id, self.watch)
         self.claims = Claims(files, presence.id, self.watch)
         self.turns = Turns(files, folder, presence.id, self.watch)
+        self.failures = Failures(files, self.campaign.folder, self.claims)
 
     def begin(self, note: Mapping[str, Any]) -> dict[str, Any]:
         """Carry out what an interrupted merge has left, and note what the run is.
@@ -102,10 +109,15 @@ class Workplace:
         self.turns.settle()
         return self.campaign.begin(note)
 
+    def take_task(self, task: Task) -> None:
+        """Measure in blocks of the size that the run which began here has."""
+        self.task = replace(self.task, size=task.size)
+
     def units(
         self,
         begin_at: float = 0.0,
         seen: Callable[[Mapping[str, int]], None] = lambda missing: None,
+        stay: bool = True,
     ) -> Iterator[Unit]:
         """Give unit after unit that nobody else measures, until all are done, here or elsewhere.
 
@@ -115,41 +127,104 @@ class Workplace:
             begin_at: share of the units, in [0, 1), that is skipped at first: where processes that
                 start together begin.
             seen: told again and again how many samples of each attack are missing.
+            stay: wait for the units that others measure; False: end when there is nothing to take.
         """
         wait = self.timing.poll
         while True:
-            keys = self.campaign.look()
-            units = self.campaign.missing(self.task.size, keys)
-            left = dict.fromkeys(self.task.asked, 0)
-            for unit in units:
-                left[unit.attack] += len(unit.ids)
-            seen(left)
+            keys, units = self.open_units(seen)
             if not units:
                 return
-            first = int(begin_at * len(units))
-            for unit in units[first:] + units[:first]:
-                name = f"{self.campaign.folder}/{unit.name}"
-                if not self.claims.take(name, keys):
-                    continue
-                if self._just_done(unit):
-                    self.claims.release(name)
-                else:
-                    yield unit
-                    self.claims.release(name)
+            unit = self.take(units, keys, begin_at)
+            if unit is not None:
+                yield unit
+                self.release(unit)
                 wait = self.timing.poll
-                break
-            else:
+            elif stay:
                 self.timing.sleep(wait)
                 wait = min(2 * wait, self.timing.longest)
+            else:
+                return
 
-    def _just_done(self, unit: Unit) -> bool:
-        """Return whether another process finished a unit between our look and our claim."""
-        done = self.campaign.blocks(unit.attack, self.campaign.look()).ids
-        return bool(np.isin(np.asarray(unit.ids), done).any())
+    def open_units(
+        self, seen: Callable[[Mapping[str, int]], None] = lambda missing: None
+    ) -> tuple[list[str], list[Unit]]:
+        """Return all keys, and the units that are neither done nor given up, failed ones last.
+
+        Args:
+            seen: told how many samples of each attack are missing.
+        """
+        keys = self.campaign.look()
+        missing = self.campaign.missing(self.task.size, keys)
+        left = dict.fromkeys(self.task.asked, 0)
+        for unit in missing:
+            left[unit.attack] += len(unit.ids)
+        seen(left)
+        failures = [self.failures.count(unit, keys) for unit in missing]
+        order = [
+            unit
+            for tries in range(TRIES)
+            for unit, count in zip(missing, failures, strict=True)
+            if count == tries
+        ]
+        return keys, order
+
+    def take(
+        self,
+        units: Sequence[Unit],
+        keys: Sequence[str],
+        begin_at: float = 0.0,
+        busy: Collection[str] = (),
+    ) -> Unit | None:
+        """Claim the first unit that can be had; None: others have all of them.
+
+        Args:
+            units: the open units, in order.
+            keys: all keys, from the same look.
+            begin_at: share of the units that is skipped at first.
+            busy: names of units that this process has taken already.
+        """
+        first = int(begin_at * len(units))
+        for unit in (*units[first:], *units[:first]):
+            if unit.name in busy or not self.claims.take(self._claim(unit), keys):
+                continue
+            if self._still_open(unit):
+                return unit
+            self.release(unit)
+        return None
+
+    def release(self, unit: Unit) -> None:
+        """Give up the claim of a unit: it is done, or failed."""
+        self.claims.release(self._claim(unit))
+
+    def _claim(self, unit: Unit) -> str:
+        return f"{self.campaign.folder}/{unit.name}"
+
+    def given_up(self) -> BenchError | None:
+        """Return the error for units that were tried too often; None: there are none."""
+        keys = self.campaign.look()
+        missing = self.campaign.missing(self.task.size, keys)
+        failed = [
+            (unit, self.failures.reason(unit, keys))
+            for unit in missing
+            if self.failures.count(unit, keys) >= TRIES
+        ]
+        if not failed:
+            return None
+        rows = sum(len(unit.ids) for unit, _ in failed)
+        return failed_units(str(self.task.metadata["model"]), failed, rows)
+
+    def _still_open(self, unit: Unit) -> bool:
+        """Return False if others finished a unit, or gave it up, between our look and our claim."""
+        keys = self.campaign.look()
+        done = self.campaign.blocks(unit.attack, keys).ids
+        if np.isin(np.asarray(unit.ids), done).any():
+            return False
+        return self.failures.count(unit, keys) < TRIES
 
     def write(self, unit: Unit, tables: Mapping[str, pa.Table]) -> None:
         """Write the block of a unit."""
-        self.campaign.write(unit, tables)
+        with saying_what_is_needed(self.campaign, self.task.size):
+            self.campaign.write(unit, tables)
 
     def finish(self, describe: Callable[[Merged], Mapping[str, Any]]) -> bool:
         """Merge, or wait for who merges, until no block of the asked samples is left.
@@ -168,7 +243,9 @@ class Workplace:
             if self.campaign.missing(self.task.size, keys):
                 return False
             asked = list(self.task.asked)
-            if not merge(self.campaign, self.turns, asked, self.task.metadata, describe):
+            with saying_what_is_needed(self.campaign, self.task.size):
+                merged = merge(self.campaign, self.turns, asked, self.task.metadata, describe)
+            if not merged:
                 self.timing.sleep(wait)
                 wait = min(2 * wait, self.timing.longest)
 
@@ -183,37 +260,19 @@ class Workplace:
                     "same command again"
                 )
 
-    def tidy(self) -> None:
+    def leave(self) -> None:
         """Go, and remove what nobody needs any more if nobody else is at work."""
         self.claims.release()
         store = self.task.store
-        files, folder = store.files, store.address.blocks
-        keys = files.keys(folder)  # before one looks who is there: whoever claims came first
+        keys = store.files.keys(store.address.blocks)
         self.presence.end()
-        if self.watch.others(self.presence.id):
-            return
-        for key in keys:
-            inside = key.removeprefix(f"{folder}/")
-            if inside.startswith(("workers/", "merge/")) or ".claim." in inside:
-                files.delete(key)
-        for anew, deltas in NAMES:
-            self._tidy(
-                replace(self.task, anew=anew, deltas=deltas).campaign(watch=self.watch), keys
-            )
-        files.sweep(folder)
-
-    def _tidy(self, campaign: Campaign, keys: Sequence[str]) -> None:
-        """Remove superseded blocks, and a campaign's notes where none of its blocks is left."""
-        own = [key for key in keys if key.startswith(f"{campaign.folder}/")]
-        blocks = any(key.endswith(".rows.parquet") for key in own)
-        for attack in campaign.identities if blocks else ():
-            for name in campaign.blocks(attack, own).superseded:
-                for kind in ("rows", *campaign.store.form.sides):
-                    campaign.store.files.delete(campaign.key(name, kind))
-        if not any(key.endswith(".rows.parquet") for key in campaign.look()):
-            for key in campaign.look():
-                if not key.endswith(".damaged"):
-                    campaign.store.files.delete(key)
+        if not self.watch.others(self.presence.id):
+            campaigns = [
+                replace(self.task, anew=anew, deltas=deltas).campaign(watch=self.watch)
+                for anew, deltas in NAMES
+            ]
+            # these keys were read before one looked who is there: whoever claims came first
+            tidy(store, keys, campaigns)
 
 
 @contextmanager
@@ -226,4 +285,4 @@ def at_work(task: Task, timing: Timing | None = None) -> Iterator[Workplace]:
         try:
             yield place
         finally:
-            place.tidy()
+            place.leave()

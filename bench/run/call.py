@@ -7,20 +7,21 @@ import contextlib
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import BenchError, BenchWarning
 from bench.run.asked import check_asked, entry_names
 from bench.run.request import Request
+from bench.run.several import Refused, in_turns, judged, not_measured
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from bench.models.memory import InMemory
+    from bench.run.plan import Plan
     from bench.run.progress import Progress
-    from bench.run.run import Run
 
 MADE = ("family", "type", "entry", "input_shape", "control", "partial_reasons", "weights_sha256")
 """What of a run's metadata stays with the rows (`table.attrs`)."""
@@ -42,14 +43,78 @@ def evaluate_models(
     request = Request.of(**options)
     memory = _module(model, name, request)
     names = [memory.entry.name] if memory is not None else _names(model, name, request)
-    asked = [request.but(model=one) for one in names]
-    for one in asked:
-        _check(one, memory)
+    possible, refused = judged(names, lambda one: _check(request.but(model=one), memory))
     if memory is not None and _is_of_the_registry(memory, request):
         memory = None
-    with _folder(output) as folder, watching(progress) as watcher:
-        found = [_one(one.but(output=folder), memory, watcher, output is None) for one in asked]
+    with _folder(output) as folder, watching(progress, request.how.engine) as watcher:
+        asked = [request.but(model=one, output=folder) for one in possible]
+        plans, failed = _measured(asked, memory, watcher) if asked else ({}, [])
+        found = [_rows(plans[place], memory, output is None) for place in sorted(plans)]
+    refused += failed
+    if not found:
+        raise not_measured(refused, len(names))
+    for each in refused:
+        warnings.warn(f"not measured: {each.name}: {each.reason}", BenchWarning, stacklevel=3)
     return _together(found)
+
+
+def _measured(
+    asked: Sequence[Request], memory: InMemory | None, watcher: Progress
+) -> tuple[dict[int, Plan], list[Refused]]:
+    """Measure models; return the plans of those that are done by their place, and the others."""
+    plans: dict[int, Plan] = {}
+    names = [request.what.model for request in asked]
+    if asked[0].how.engine == "local":
+        from bench.run.evaluate import take_part
+        from bench.run.shard import shard_of
+
+        def attempt(place: int, begin_at: float, stay: bool) -> bool:
+            run, done = take_part(
+                asked[place], watcher, begin_at=begin_at, stay=stay, memory=memory
+            )
+            if done:
+                plans[place] = run.plan
+            return done
+
+        return plans, in_turns(names, shard_of(asked[0].how.shard).start, attempt)
+    told = Told(plans, watcher)
+    if asked[0].how.engine == "ray":
+        from bench.run.engines.start import evaluate_in_pool
+
+        return plans, evaluate_in_pool(asked, told)
+    from bench.run.engines.array import evaluate_in_array
+
+    return plans, evaluate_in_array(asked, told, told.done)
+
+
+class Told:
+    """Keeps the plans of models that are done, and passes on how far they are.
+
+    Args:
+        plans: place of a model -> its plan.
+        watcher: who is told.
+    """
+
+    def __init__(self, plans: dict[int, Plan], watcher: Progress) -> None:
+        self._plans, self._watcher = plans, watcher
+        self._begun, self._through = False, 0
+
+    def planned(self, place: int, plan: Plan) -> Progress:
+        """A model was opened."""
+        return self._watcher
+
+    def done(self, place: int, plan: Plan) -> None:
+        """A model's file has every row."""
+        self._plans[place] = plan
+
+    def set(self, total: int, done: int, text: str) -> None:
+        """So many samples of all models, so many of them done."""
+        if not self._begun and total:
+            self._begun = True
+            self._watcher.begin("all", total, 0)
+        if done > self._through:
+            self._watcher.advance("all", done - self._through)
+            self._through = done
 
 
 def _together(found: list[pd.DataFrame]) -> pd.DataFrame:
@@ -78,6 +143,12 @@ def _module(model: object, name: object, request: Request) -> InMemory | None:
         raise BenchError(
             f"expected workers=1 for a model in memory, got {request.how.workers}: other processes "
             "can't open it; save it and write an entry with a factory (submissions/README.md)"
+        )
+    if request.how.engine != "local":
+        raise BenchError(
+            f"expected engine='local' for a model in memory, got {request.how.engine!r}: its "
+            "workers can't open it; save it and write an entry with a factory "
+            "(submissions/README.md)"
         )
     if request.what.weights != "default":
         raise BenchError(
@@ -139,8 +210,12 @@ def _folder(output: object) -> Iterator[object]:
 
 
 @contextlib.contextmanager
-def watching(progress: object) -> Iterator[Progress]:
+def watching(progress: object, engine: str = "local") -> Iterator[Progress]:
     """Give who is told how far a run is.
+
+    Args:
+        progress: as `bench.evaluate` takes it.
+        engine: who runs; with another than "local" several models are under way at once.
 
     Raises:
         BenchError: neither True, False, None nor somebody who can be told.
@@ -148,10 +223,14 @@ def watching(progress: object) -> Iterator[Progress]:
     from bench.run.progress import Silent
 
     if progress is None or isinstance(progress, bool):
-        from bench.screen import Bars, is_watched
+        from bench.screen import Bars, OneBar, Sum, is_watched
 
         if progress is False or (progress is None and not is_watched()):
             yield Silent()
+            return
+        if engine != "local":
+            with OneBar() as bar:
+                yield Sum(bar, engine)
             return
         with Bars() as bars:
             yield bars
@@ -164,19 +243,17 @@ def watching(progress: object) -> Iterator[Progress]:
         )
 
 
-def _one(
-    request: Request, memory: InMemory | None, watcher: Progress, nowhere: bool
-) -> pd.DataFrame:
-    from bench.run.evaluate import evaluate_request
+def _rows(plan: Plan, memory: InMemory | None, nowhere: bool) -> pd.DataFrame:
+    from bench.run.evaluate import rows_of
 
-    run, rows = evaluate_request(request, watcher, memory=memory)
-    rows.attrs["bench"] = [_made(run, nowhere)]
+    rows = rows_of(plan)
+    rows.attrs["bench"] = [_made(plan, nowhere)]
     if memory is not None:
-        _warn_of_chance(run, rows)
+        _warn_of_chance(plan, rows)
     return rows
 
 
-def _made(run: Run, nowhere: bool) -> dict[str, Any]:
+def _made(run: Plan, nowhere: bool) -> dict[str, Any]:
     """Return what stays with the rows of one model, JSON-ready."""
     found = {key: run.metadata[key] for key in MADE}
     key = run.store.side("extras")
@@ -190,7 +267,7 @@ def _made(run: Run, nowhere: bool) -> dict[str, Any]:
     return {"model": run.metadata["model"], "file": None, "extras": text, **found}
 
 
-def _warn_of_chance(run: Run, rows: pd.DataFrame) -> None:
+def _warn_of_chance(run: Plan, rows: pd.DataFrame) -> None:
     """Warn if a model in memory is no better than chance: its images may need a normalisation."""
     from bench.stats.intervals import proportion_interval
 
@@ -201,7 +278,7 @@ def _warn_of_chance(run: Run, rows: pd.DataFrame) -> None:
         right, count = int((rows["label_rank"] == 0).sum()), len(rows)
     if proportion_interval(right, count).high < 2 * run.dataset.chance:
         text = (
-            f"{run.opened.entry.name} classifies {right} of {count} images correctly, little more "
+            f"{run.entry.name} classifies {right} of {count} images correctly, little more "
             "than chance: it is given images in [0, 1], so its normalisation must be inside"
         )
         warnings.warn(text, BenchWarning, stacklevel=2)

@@ -14,12 +14,13 @@ from bench.models.memory import InMemory
 from bench.results.accuracy import Accuracy
 from bench.results.earlier import warn_of_changes
 from bench.results.written import current_rows
-from bench.run.clean import accuracy
 from bench.run.local import run as run_local
 from bench.run.machine import threads
+from bench.run.plan import Plan
 from bench.run.progress import Progress, Silent
 from bench.run.request import Request
 from bench.run.run import Run, open_run
+from bench.run.shard import shard_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,31 +41,33 @@ class CleanResult:
     accuracy: Accuracy
 
 
-def evaluate_request(
+def take_part(
     request: Request,
     progress: Progress | None = None,
-    columns: Sequence[str] | None = None,
-    opened: Callable[[Run], None] = lambda run: None,
+    opened: Callable[[Plan], None] = lambda plan: None,
+    begin_at: float = 0.0,
+    stay: bool = True,
     memory: InMemory | None = None,
-) -> tuple[Run, pd.DataFrame]:
-    """Open and run a request; return the run and the rows that were asked for.
+) -> tuple[Run, bool]:
+    """Open a request and measure of it what nobody else does; return the run, and if it is done.
 
     Warns (`BenchWarning`) if an earlier result of the model was made with another model.
 
     Args:
         request: what was asked for.
         progress: who is told how far it is.
-        columns: which columns are returned; None: all.
-        opened: is told of the run before anything is measured.
+        opened: is told of the plan before anything is measured.
+        begin_at: share of the units after which this process begins.
+        stay: end only when all is done, whoever does it.
         memory: the model, if it is in memory.
     """
     count = request.how.threads or max(1, torch.get_num_threads() // request.how.workers)
     with threads(count):
         run = open_run(request, memory)
-        opened(run)
+        opened(run.plan)
         warn_of_changes(run.metadata, run.store, request.where.submissions)
-        run_local(run, progress or Silent())
-    return run, rows_of(run, columns)
+        done = run_local(run, progress or Silent(), begin_at=begin_at, stay=stay)
+    return run, done
 
 
 def evaluate_clean(request: Request, progress: Progress | None = None) -> CleanResult:
@@ -75,14 +78,21 @@ def evaluate_clean(request: Request, progress: Progress | None = None) -> CleanR
     Raises:
         BenchError: the request can't be met, or the logits are unusable.
     """
-    run, rows = evaluate_request(request.but(attacks=("clean",)), progress)
-    found = accuracy(run, rows["label_rank"])
+    begin_at = shard_of(request.how.shard).start
+    run, _ = take_part(request.but(attacks=("clean",)), progress, begin_at=begin_at)
+    return clean_result(run.plan)
+
+
+def clean_result(run: Plan) -> CleanResult:
+    """Return what came of a finished clean run, with the warning of `evaluate_clean`."""
+    rows = rows_of(run)
+    found = run.accuracy(rows["label_rank"])
     if found.agrees is False:
-        warnings.warn(f"{run.opened.entry.name}: {found}", BenchWarning, stacklevel=2)
+        warnings.warn(f"{run.entry.name}: {found}", BenchWarning, stacklevel=2)
     return CleanResult(rows, found)
 
 
-def rows_of(run: Run, columns: Sequence[str] | None = None) -> pd.DataFrame:
+def rows_of(run: Plan, columns: Sequence[str] | None = None) -> pd.DataFrame:
     """Return the rows of a finished run: its attacks and its samples only."""
     by_attack = run.store.form.by_attack
     names = None

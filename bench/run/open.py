@@ -19,7 +19,7 @@ from bench.entries.dataset import DatasetEntry
 from bench.entries.model import ModelEntry
 from bench.entries.protocol import Protocol
 from bench.errors import BenchError
-from bench.measure.job import Job
+from bench.measure.job import Job, classes_of
 from bench.measure.memory import in_parts
 from bench.models.load import LoadedModel, check, load
 from bench.models.memory import REASON, InMemory, load_memory
@@ -166,7 +166,7 @@ def _witnessed(job: Job, protocol: Protocol, dataset: str, ids: Sequence[int]) -
 
 def _right(job: Job, images: Tensor, labels: Tensor, some: Tensor) -> Tensor:
     """Return which of some images are classified correctly, (b,) bool."""
-    found: Tensor = job.logits(images[some]).argmax(1) == labels[some]
+    found: Tensor = classes_of(job.logits(images[some])) == labels[some]
     return found
 
 

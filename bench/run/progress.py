@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Protocol
 
 
@@ -57,7 +58,12 @@ class Shown:
             if name == attack:
                 return
 
+    def through(self, attack: str) -> Callable[[int], None]:
+        """Return who is told that so many more samples of an attack are through here."""
+        return partial(self.advance, attack)
+
     def advance(self, attack: str, samples: int) -> None:
         """So many more samples of an attack are through here."""
+        samples = min(samples, self._totals[attack] - self._done[attack])  # some are tried again
         self._done[attack] += samples
         self._progress.advance(attack, samples)

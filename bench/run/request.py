@@ -18,6 +18,8 @@ from bench.entries.read import short
 from bench.errors import BenchError
 from bench.files import expanded
 from bench.results.filesystem import check_output
+from bench.run.engines.choice import Engine
+from bench.run.shard import Shard
 
 
 class What(Frozen):
@@ -48,16 +50,15 @@ class Data(Frozen):
     limit: int | None = None
 
 
-class How(Frozen):
-    """With what means."""
+class How(Engine):
+    """With what means; who does it is the engine's part."""
 
     device: str = "auto"
     batch_size: int | None = None
     """None: chosen from the input's size and the memory."""
-    workers: int = 1
-    threads: int | None = None
-    """Of one process; None: torch's number, divided between the workers."""
     save_perturbations: bool = False
+    shard: str | None = None
+    """`I/N`: where this process begins among N; None: a SLURM array's task says it, else 0/1."""
 
 
 class Where(Frozen):
@@ -122,10 +123,11 @@ class Request(Frozen):
         for name, value in (
             ("--limit", self.data.limit),
             ("--batch-size", self.how.batch_size),
-            ("--workers", self.how.workers),
         ):
             if value is not None and value < 1:
                 raise BenchError(f"expected {name} of at least 1, got {value}")
+        if self.how.shard is not None:
+            Shard.parse(self.how.shard)
         if self.what.seed is not None and self.what.seed < 0:
             raise BenchError(f"expected --seed of at least 0, got {self.what.seed}")
         if "clean" in self.what.attacks and len(self.what.attacks) > 1:

@@ -1,4 +1,4 @@
-"""A run: an opened model, the place of its results and its pace. What engines are given."""
+"""A run: an opened model, the plan of what is measured and its pace. What the local engine runs."""
 
 from __future__ import annotations
 
@@ -8,34 +8,19 @@ from typing import Any
 
 from bench.entries.dataset import DatasetEntry
 from bench.entries.protocol import Protocol
-from bench.measure.block import block_samples
 from bench.measure.job import Job
 from bench.models.load import LoadedModel
 from bench.models.memory import InMemory
-from bench.results.address import Address
+from bench.results.accuracy import Stated, stated_accuracy
 from bench.results.campaign import Unit
-from bench.results.filesystem import files_at
-from bench.results.notes import note_of
-from bench.results.store import CLEAN, ROWS, Store
+from bench.results.store import Store
 from bench.results.workplace import Task
 from bench.run.metadata import describe
 from bench.run.open import Opened, open_model
 from bench.run.pace import Pace, pace_of, paced
-from bench.run.probe import place_probe
+from bench.run.plan import Plan
+from bench.run.probe import probe_metadata
 from bench.run.request import Request
-
-
-@dataclass(frozen=True)
-class Placed:
-    """Where the results of an opened model go, and what they are.
-
-    Attributes:
-        store: the result.
-        metadata: of the run, but for its pace.
-    """
-
-    store: Store
-    metadata: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -43,7 +28,7 @@ class Run:
     """A request that was found to be possible, ready to be measured."""
 
     opened: Opened
-    placed: Placed
+    plan: Plan
     pace: Pace
     job: Job
 
@@ -85,28 +70,22 @@ class Run:
     @property
     def store(self) -> Store:
         """Where results go."""
-        return self.placed.store
+        return self.plan.store
 
     @property
     def metadata(self) -> dict[str, Any]:
         """Of the run, its pace included."""
-        return {**self.placed.metadata, **self.pace.describe()}
+        return self.plan.metadata
 
     @property
     def note(self) -> dict[str, Any]:
         """What it notes beside its blocks."""
-        pace = {**self.pace.describe(), "threads": self.pace.threads}
-        return note_of(self.metadata, started=self.metadata["started"], pace=pace)
+        return self.plan.note
 
     @property
     def task(self) -> Task:
         """What is to be measured where."""
-        names = ("clean",) if self.request.clean else self.attacks
-        if self.request.what.probe:
-            names = tuple(self.placed.metadata["attacks"])
-        asked = {name: self.opened.ids_of(name) for name in names}
-        size = block_samples(self.job.batch_size)
-        return _task(self.request, self.store, self.metadata, asked, size)
+        return self.plan.task
 
     @property
     def constants(self) -> dict[str, str]:
@@ -123,7 +102,7 @@ class Run:
         """Return the run at the pace that another process has noted before."""
         if noted.get("pace") == self.note["pace"]:
             return self
-        return _at_pace(self.opened, self.placed, noted)
+        return at_pace(self.opened, self.plan, noted.get("pace"))
 
 
 def open_run(request: Request, memory: InMemory | None = None) -> Run:
@@ -137,22 +116,45 @@ def open_run(request: Request, memory: InMemory | None = None) -> Run:
         BenchError: something in it is impossible, or its place is another run's; nothing was run.
     """
     opened = open_model(request, memory)
-    placed = place(opened)
-    placed.store.check(placed.metadata, request.where.overwrite)
-    campaign = _task(request, placed.store, placed.metadata, {}, 1).campaign()
-    campaign.admit(placed.metadata)
-    return _at_pace(opened, placed, campaign.noted() or {})
+    plan = plan_of(opened)
+    noted = plan.enter()
+    return at_pace(opened, plan, noted.get("pace"))
 
 
-def _task(
-    request: Request,
-    store: Store,
-    metadata: Mapping[str, Any],
-    asked: Mapping[str, tuple[int, ...]],
-    size: int,
-) -> Task:
-    deltas = request.how.save_perturbations and not request.clean
-    return Task(store, metadata, asked, size, request.where.overwrite, deltas)
+def plan_of(opened: Opened) -> Plan:
+    """Return the plan of an opened model, without its pace. Nothing is written."""
+    request = opened.request
+    known = description(opened)
+    if request.what.probe:
+        known = probe_metadata(opened, known)
+    if request.clean:
+        dropped = ("protocol_text", "attacks", "expected")
+        known = {k: v for k, v in known.items() if k not in dropped}
+        known |= {"kind": "clean", "samples": len(opened.ids)}
+    names = ("clean",) if request.clean else opened.attacks
+    if request.what.probe:
+        names = tuple(known["attacks"])
+    return Plan(
+        request=request,
+        entry=opened.entry,
+        protocol=opened.protocol,
+        dataset=opened.dataset,
+        attacks=opened.attacks,
+        sample_ids=opened.ids,
+        partial_reasons=opened.reasons,
+        asked={name: opened.ids_of(name) for name in names},
+        known=known,
+        pace={},
+        stated=_stated(opened),
+    )
+
+
+def _stated(opened: Opened) -> Stated | None:
+    """Return what the entry states of this run: of the whole split, and of these weights."""
+    weights = opened.loaded.weights
+    if opened.reasons:
+        return None
+    return stated_accuracy(opened.entry, weights.kind, weights.file_sha256)
 
 
 def description(opened: Opened) -> dict[str, Any]:
@@ -168,31 +170,15 @@ def description(opened: Opened) -> dict[str, Any]:
     )
 
 
-def place(opened: Opened) -> Placed:
-    """Return where the results of an opened model go.
+def at_pace(opened: Opened, plan: Plan, noted: Any) -> Run:
+    """Return a run at the pace that is noted, or at one that is chosen now.
 
-    Raises:
-        BenchError: nothing can be written there.
+    Args:
+        opened: the model.
+        plan: what is measured.
+        noted: pace of an unfinished run's note, or of another process of this one.
     """
-    request = opened.request
-    if request.what.probe:
-        files, address, form, known = place_probe(opened, description(opened))
-        return Placed(Store(files, address, form), known)
-    known, form = description(opened), ROWS
-    if request.clean:
-        dropped = ("protocol_text", "attacks", "expected")
-        known = {k: v for k, v in known.items() if k not in dropped}
-        known |= {"kind": "clean", "samples": len(opened.ids)}
-        form = CLEAN
-    files = files_at(request.where.output)
-    files.prepare()
-    address = Address(
-        opened.protocol.name, opened.dataset.name, known["model"], bool(opened.reasons)
-    )
-    return Placed(Store(files, address.side("clean") if request.clean else address, form), known)
-
-
-def _at_pace(opened: Opened, placed: Placed, noted: Mapping[str, Any]) -> Run:
-    wanted, sha256 = opened.request.how.batch_size, str(placed.metadata["weights_sha256"])
-    pace = pace_of(opened.job, opened.ids, sha256, wanted, noted.get("pace"))
-    return Run(opened, placed, pace, paced(opened.job, pace, opened.ids))
+    wanted, sha256 = opened.request.how.batch_size, str(plan.known["weights_sha256"])
+    pace = pace_of(opened.job, opened.ids, sha256, wanted, noted)
+    at = plan.at({**pace.describe(), "threads": pace.threads})
+    return Run(opened, at, pace, paced(opened.job, pace, opened.ids))

@@ -30,15 +30,17 @@ class Workers:
 
     Args:
         request: what they work on; its `workers` counts this process too.
+        begin_at: share of the work after which this process begins; the others at equal distances.
+        stay: whether they end only when all is done.
     """
 
-    def __init__(self, request: Request) -> None:
-        self._request = request
+    def __init__(self, request: Request, begin_at: float = 0.0, stay: bool = True) -> None:
+        self._request, self._begin_at, self._stay = request, begin_at, stay
         self._processes: list[tuple[subprocess.Popen[str], IO[str]]] = []
 
     def start(self, threads: int) -> None:
         """Start them, with so many threads each."""
-        for _ in range(self._request.how.workers - 1):
+        for place in range(1, self._request.how.workers):
             request = self._request.but(workers=1, threads=threads).anywhere()
             said = tempfile.TemporaryFile("w+")  # noqa: SIM115  (read and closed at the end)
             process = subprocess.Popen(
@@ -50,7 +52,9 @@ class Workers:
                 env={**os.environ, "OMP_NUM_THREADS": str(threads)},
             )
             assert process.stdin is not None, "it was asked for"
-            spec = {"path": sys.path, "request": request.model_dump_json()}
+            begin_at = (self._begin_at + place / self._request.how.workers) % 1
+            spec = {"path": sys.path, "request": request.model_dump_json(), "begin_at": begin_at}
+            spec["stay"] = self._stay
             process.stdin.write(json.dumps(spec) + "\n")
             process.stdin.flush()  # and left open: its end tells the worker that we are gone
             self._processes.append((process, said))
@@ -99,7 +103,7 @@ def serve(spec: dict[str, Any]) -> int:
     request = Request.read(spec["request"])
     torch.set_num_threads(request.how.threads or 1)
     try:
-        run(open_run(request), Silent())
+        run(open_run(request), Silent(), begin_at=spec["begin_at"], stay=spec["stay"])
     except BenchError as error:
         sys.stderr.write(f"{error}\n")
         return 2

@@ -16,7 +16,12 @@ def study_run(
     *,
     cells: Sequence[str] = (),
     groups: Sequence[str] = (),
+    engine: str = "local",
     workers: int = 1,
+    address: str | None = None,
+    gpus_per_task: float | None = None,
+    partition: str | None = None,
+    engine_options: Sequence[str] = (),
     output: str | Path = "results/studies",
     submissions: str | Path | None = "submissions/studies",
     data: str | None = None,
@@ -32,7 +37,12 @@ def study_run(
         study: a study of the registry, or the path of its TOML file.
         cells: names or patterns of cells; none: all.
         groups: names of groups; none: all.
-        workers: processes on this machine that share the work.
+        engine: "local", "ray" or "slurm": who runs the workers.
+        workers: processes that share the blocks.
+        address: of a Ray cluster; None: Ray is started on this machine.
+        gpus_per_task: GPUs of a worker, with Ray also a part of one.
+        partition: of SLURM.
+        engine_options: "KEY=VALUE", handed to the engine as they are.
         output: folder of blocks, `<study>/<block>.parquet`, and of unfinished work.
         submissions: folder of blocks that are there already; None: none.
         data: as in `train`.
@@ -43,13 +53,23 @@ def study_run(
         progress: who is told how far it is.
 
     Returns:
-        How many blocks this process has finished.
+        How many blocks this process, or the engine's workers, have finished.
 
     Raises:
         BenchError: the request can't be met; the text says what to do.
     """
+    from bench.run.engines.choice import Engine
     from bench.studies.run import StudyRun, run
     from bench.studies.source import Source
+
+    chosen = Engine(
+        engine=engine,
+        workers=workers,
+        address=address,
+        gpus_per_task=gpus_per_task,
+        partition=partition,
+        engine_options=tuple(engine_options),
+    )
 
     source = Source(data, None if data_dir is None else str(data_dir), limit, offline)
     asked = StudyRun(
@@ -62,6 +82,10 @@ def study_run(
         device=device,
         workers=workers,
     )
+    if engine != "local":
+        from bench.studies.spread import run_in
+
+        return run_in(chosen, asked)
     return run(asked, progress)
 
 

@@ -70,7 +70,7 @@ def train(
         BenchError: the request can't be met; the text says what to do.
     """
     _check_numbers(epochs, lr, until_lr, seed, limit)
-    entries = _nets([model] if isinstance(model, str) else model)
+    entries = nets([model] if isinstance(model, str) else model)
     place = str(choose_device(device))
     keep_freed_memory()
     ensure_writable(Path(output))
@@ -121,17 +121,17 @@ def _check_numbers(
         raise BenchError(f"expected --seed of at least 0, got {seed}")
 
 
-def _nets(patterns: Sequence[str]) -> list[ModelEntry]:
+def nets(patterns: Sequence[str]) -> list[ModelEntry]:
     """Return the chosen nets; a pattern's other models are left out, a name must be a net."""
     entries = registry.select_models(patterns)
-    nets = [entry for entry in entries if entry.source == "net"]
-    others = [e.name for e in entries if e.source != "net" and (e.name in patterns or not nets)]
+    found = [entry for entry in entries if entry.source == "net"]
+    others = [e.name for e in entries if e.source != "net" and (e.name in patterns or not found)]
     if others:
         raise BenchError(
             f"expected a net of the paper (`bench list models`), got {others[0]!r}, which comes "
             "trained; leave it out"
         )
-    return nets
+    return found
 
 
 def _recipe(entry: ModelEntry, epochs: int | None, lr: float | None) -> Recipe:

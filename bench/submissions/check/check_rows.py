@@ -106,8 +106,12 @@ def _witness(rows: Rows, name: str, found: Array, findings: Findings) -> None:
 def _classes(rows: Rows, findings: Findings) -> None:
     classes = len(rows.rules.dataset.classes)
     text = f"a class from 0 to {classes - 1} as "
+    none = _without_class(rows)
     for name in ("label", "clean_pred"):
-        findings.rows((rows[name] < 0) | (rows[name] >= classes), text + name, rows[name])
+        wrong = (rows[name] < 0) | (rows[name] >= classes)
+        findings.rows(wrong & ~(none & (name == "clean_pred")), text + name, rows[name])
+    given = none & ~rows.null("clean_pred")
+    findings.rows(given, "no clean_pred of an image that is nonfinite", rows["clean_pred"])
     judged = rows.measured
     pred = rows["adv_pred"]
     bad = (judged & (rows.null("adv_pred") | (pred < 0))) | (pred >= classes)
@@ -117,13 +121,20 @@ def _classes(rows: Rows, findings: Findings) -> None:
         findings.rows(rows.null(name), f"a value of {name}, found none")
 
 
+def _without_class(rows: Rows) -> Array:
+    """Return which rows are of clean images whose logits were not finite, so that nothing is."""
+    found: Array = (rows["status"] == "nonfinite") & ~rows["clean_correct"].astype(bool)
+    return found & (rows.version > 1)
+
+
 def _statuses(rows: Rows, findings: Findings) -> None:
     status, correct, success = rows["status"], rows["clean_correct"], rows["success"]
     allowed = schema.statuses(rows.version)
     findings.rows(~np.isin(status, allowed), f"a status of {', '.join(allowed)}", status)
     right = rows["label"] == rows["clean_pred"]
     findings.rows(correct != right, "clean_correct exactly where clean_pred is the label", correct)
-    findings.rows((status == "clean_wrong") == correct, "clean_wrong exactly where wrong", status)
+    wrong = (status == "clean_wrong") == correct
+    findings.rows(wrong & ~_without_class(rows), "clean_wrong exactly where wrong", status)
     fooled = rows["adv_pred"] != rows["label"]
     claimed = correct & fooled & (status == "ok")
     findings.rows(

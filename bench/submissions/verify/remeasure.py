@@ -17,8 +17,9 @@ import numpy.typing as npt
 from bench.entries import registry
 from bench.entries.rules import rules
 from bench.errors import BenchError, BenchWarning
-from bench.measure.block import block_samples, run_block
+from bench.measure.block import run_block
 from bench.results.address import ModelName, beside
+from bench.results.block import block_samples
 from bench.results.identity import change
 from bench.results.metadata import Metadata
 from bench.results.provenance import now, versions
