@@ -289,8 +289,9 @@ def test_a_gpu_that_is_gone_ends_its_process_and_leaves_the_rest(tmp_path: Path)
         units = place.units()
         place.write(next(units), work_cases.tables(place.campaign.missing(4)[0]))
         bad = next(units)
-        with pytest.raises(
-            BenchError, match=r"device that works, got .*illegal memory access.* in"
+        with (
+            pytest.warns(BenchWarning, match="illegal memory access"),
+            pytest.raises(BenchError, match=r"device that works, got .*illegal memory access.* in"),
         ):
             Attempts(place).of(bad, broken)
     assert len(list(tmp_path.rglob("*.rows.parquet"))) == 1
