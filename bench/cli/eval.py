@@ -71,7 +71,9 @@ def evaluate(
     seed: Annotated[
         int | None, typer.Option(help="Another than the protocol's is never ranked.")
     ] = None,
-    output: Annotated[str, typer.Option("--output", "-o", help="Folder of results.")] = "results",
+    output: Annotated[
+        str, typer.Option("--output", "-o", help="Folder of results, or s3://bucket/folder.")
+    ] = "results",
     overwrite: Annotated[
         bool,
         typer.Option("--overwrite", help="Default: reuse what is complete, resume what is not."),

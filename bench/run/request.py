@@ -16,7 +16,7 @@ from bench.entries import registry
 from bench.entries.fields import Frozen
 from bench.errors import BenchError
 from bench.files import expanded
-from bench.results.filesystem import check_output
+from bench.results.filesystem import check_output, url_of
 
 
 class What(Frozen):
@@ -126,7 +126,7 @@ class Request(Frozen):
             raise BenchError(
                 "expected --attack clean alone, got other attacks with it; run it apart"
             )
-        check_output(self.where.output)
+        check_output(self.where.output, self.where.offline)
         return self
 
     @property
@@ -177,4 +177,6 @@ def _plain(value: Any) -> Any:
 
 
 def _absolute(path: str) -> str:
+    if url_of(path) is not None:
+        return path
     return str(expanded(Path(path)).absolute())
