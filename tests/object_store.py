@@ -12,6 +12,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
+
 PROGRAM = """
 import logging, sys
 logging.getLogger("werkzeug").disabled = True
@@ -148,3 +150,26 @@ def _reset(end: socket.socket) -> None:
 def environment(port: int) -> dict[str, str]:
     """Return the variables with which S3 means the server at a port."""
     return {**KEYS, "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}"}
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[int]:
+    """A server with a bucket."""
+    with moto() as port:
+        import fsspec
+
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in environment(port).items():
+                patch.setenv(name, value)
+            fsspec.filesystem("s3", skip_instance_cache=True).mkdir(BUCKET)
+        yield port
+
+
+@pytest.fixture
+def gate(server: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
+    """The way to the server, for this test."""
+    passage = Gate(server)
+    for name, value in environment(passage.port).items():
+        monkeypatch.setenv(name, value)
+    yield passage
+    passage.shut()

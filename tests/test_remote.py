@@ -6,13 +6,13 @@ import io
 import random
 import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from object_store import BUCKET, KEYS, Gate, environment, moto
+from object_store import BUCKET, KEYS, Gate, gate, server
 from work_cases import QUICK, check, task, work
 
 from bench.errors import BenchError, BenchWarning
@@ -24,7 +24,7 @@ from bench.results.presence import here
 from bench.results.remote import OPTIONS, RemoteFiles
 from bench.results.workplace import Workplace
 
-pytest.importorskip("s3fs", reason="needs the extra s3")
+__all__ = ["gate", "server"]
 
 SOON = Patience(seconds=8.0, first=0.02, longest=0.1, quiet=60.0)
 
@@ -34,29 +34,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[int]:
-    """A server with a bucket."""
-    with moto() as port:
-        import fsspec
-
-        with pytest.MonkeyPatch.context() as patch:
-            for name, value in environment(port).items():
-                patch.setenv(name, value)
-            fsspec.filesystem("s3", skip_instance_cache=True).mkdir(BUCKET)
-        yield port
-
-
-@pytest.fixture
-def gate(server: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
-    """The way to the server, for this test."""
-    gate = Gate(server)
-    for name, value in environment(gate.port).items():
-        monkeypatch.setenv(name, value)
-    yield gate
-    gate.shut()
 
 
 @pytest.fixture

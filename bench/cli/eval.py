@@ -84,6 +84,15 @@ def evaluate(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Time a few steps, print what it will cost, stop.")
     ] = False,
+    assume: Annotated[
+        Texts | None,
+        typer.Option(
+            "--assume",
+            metavar="NAME=RATE",
+            help="With --dry-run: images a second (forward and backward) of another device, as "
+            "h100=2000. Repeatable.",
+        ),
+    ] = None,
     workers: Annotated[
         int, typer.Option("--workers", help="Processes on this machine that share the work.")
     ] = 1,
@@ -103,8 +112,10 @@ def evaluate(
     again while it runs, here or on a machine that shares the folder, shares the work.
     """
     given = dict(locals())
+    from bench.cli.costs import assumed
     from bench.run.request import Request
 
+    rates = assumed(assume or [])
     asked = Request.of(
         attacks=tuple(attack or ()),
         batch_size=_batch_size(batch_size),
@@ -116,8 +127,10 @@ def evaluate(
             sys.stderr.write(f"[{place + 1}/{len(entries)}] {entry}\n")
         if protocol is None:
             _name_unfinished(Path(output), entry, asked.what.protocol)
-        run = _cost if dry_run else _one
-        run(asked.but(model=entry))
+        if dry_run:
+            _cost(asked.but(model=entry), rates)
+        else:
+            _one(asked.but(model=entry))
 
 
 def _name_unfinished(output: Path, model: str, protocol: str) -> None:
@@ -164,13 +177,17 @@ def _batch_size(text: str) -> int | None:
     return int(text)
 
 
-def _cost(request: Request) -> None:
+def _cost(request: Request, rates: dict[str, float]) -> None:
     if request.clean:
         raise BenchError("expected attacks of the protocol for --dry-run, got clean; leave one out")
-    from bench.cli.summary import cost_table
+    from bench.cli.costs import cost_table
     from bench.run.cost import cost_of
 
-    sys.stdout.write(cost_table(cost_of(request)))
+    def tell(text: str) -> None:
+        sys.stderr.write(f"{text}\n")
+
+    cost = cost_of(request, tell)
+    sys.stdout.write(cost_table(cost, rates))
 
 
 def _one(request: Request) -> None:

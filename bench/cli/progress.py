@@ -75,6 +75,10 @@ class Bars(Screen):
         if not self._console.is_terminal:
             self._lines[attack].advance(samples)
 
+    def note(self, text: str) -> None:
+        """Show a line."""
+        self._console.print(text, highlight=False, markup=False)
+
 
 class _Line:
     """Progress of one attack as plain lines."""

@@ -57,7 +57,7 @@ def evaluate_request(
     """
     count = request.how.threads or max(1, torch.get_num_threads() // request.how.workers)
     with threads(count):
-        run = open_run(request)
+        run = open_run(request, (progress or Silent()).note)
         opened(run)
         warn_of_changes(run.metadata, run.store, request.where.submissions)
         run_local(run, progress or Silent())

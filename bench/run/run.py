@@ -19,7 +19,7 @@ from bench.results.store import CLEAN, ROWS, Store
 from bench.results.workplace import Task
 from bench.run.metadata import describe
 from bench.run.open import Opened, open_model
-from bench.run.pace import Pace, pace_of, paced
+from bench.run.pace import Pace, Tell, pace_of, paced, silent
 from bench.run.request import Request
 
 
@@ -122,7 +122,7 @@ class Run:
         return _at_pace(self.opened, self.placed, noted)
 
 
-def open_run(request: Request) -> Run:
+def open_run(request: Request, tell: Tell = silent) -> Run:
     """Check a request from end to end, load model and data, name its place, choose its pace.
 
     Raises:
@@ -133,7 +133,7 @@ def open_run(request: Request) -> Run:
     placed.store.check(placed.metadata, request.where.overwrite)
     campaign = _task(request, placed.store, placed.metadata, {}, 1).campaign()
     campaign.admit(placed.metadata)
-    return _at_pace(opened, placed, campaign.noted() or {})
+    return _at_pace(opened, placed, campaign.noted() or {}, tell)
 
 
 def _task(
@@ -181,7 +181,7 @@ def place(opened: Opened) -> Placed:
     return Placed(Store(files, address.side("clean") if request.clean else address, form), known)
 
 
-def _at_pace(opened: Opened, placed: Placed, noted: Mapping[str, Any]) -> Run:
+def _at_pace(opened: Opened, placed: Placed, noted: Mapping[str, Any], tell: Tell = silent) -> Run:
     wanted, sha256 = opened.request.how.batch_size, str(placed.metadata["weights_sha256"])
-    pace = pace_of(opened.job, opened.ids, sha256, wanted, noted.get("pace"))
+    pace = pace_of(opened.job, opened.ids, sha256, wanted, noted.get("pace"), tell)
     return Run(opened, placed, pace, paced(opened.job, pace, opened.ids))
