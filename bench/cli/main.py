@@ -13,6 +13,8 @@ from typer.exceptions import TyperException
 from bench import __version__
 from bench.cli.check import check
 from bench.cli.compare import compare
+from bench.cli.doctor import doctor
+from bench.cli.download import download
 from bench.cli.eval import evaluate
 from bench.cli.join import join
 from bench.cli.leaderboard import leaderboard
@@ -41,6 +43,8 @@ app.command("compare")(compare)
 app.add_typer(probe, name="probe")
 app.command("join")(join)
 app.command("list")(list_entries)
+app.command("doctor")(doctor)
+app.command("download")(download)
 
 INTERRUPTED = 130
 

@@ -232,7 +232,8 @@ def _on_noise(plan: _Plan) -> tuple[_Timed, tuple[str, ...]]:
     accuracy, said = _stated_accuracy(plan.entry, what.weights, loaded.classes)
     text = (
         f"passes of {speed.images} image(s), {speed.passes} of them, {speed.how}; "
-        f"{1 / speed.mid:.3g} images/s forward and backward ({1 / speed.high:.3g} to {1 / speed.low:.3g})"
+        f"{1 / speed.mid:.3g} images/s forward and backward "
+        f"({1 / speed.high:.3g} to {1 / speed.low:.3g})"
     )
     if speed.got < BUSY:
         text += (
