@@ -301,8 +301,8 @@ def test_a_dry_run_says_what_it_costs_and_writes_nothing(
     assert len(rows) == 5
     attacked = int(rows[0].split()[1])
     assert 40 <= attacked <= 48
-    assert all(f"{attacked * 15:,}" in row for row in rows)  # passes: 15 steps for each sample
-    assert "hours in all" in out
-    assert "Downloads: none." in out
+    assert all(f" {attacked * 15:,} " in row for row in rows)  # passes: 15 steps for each sample
+    assert "hours here in all" in out
+    assert "Downloads of weights: none." in out
     assert not list(tmp_path.rglob("*.parquet"))
     assert "got clean" in complaint(capsys, *run, "-a", "clean")

@@ -1,24 +1,29 @@
 """Files of a hub's repository, brought ahead of a run: resumed where they broke off, and hashed.
 
-The hub's own client downloads and keeps them in its cache, where it resumes a file by Range. What
-it does not do is done here: every file's content is held against the hash that the hub states for
-the pinned revision, and a file that is cut or changed is named.
+They go into the cache of the hub's own client, as it lays them. What it does not do is done here:
+a file that broke off goes on in a later run, its content is held against the hash that the hub
+states for the pinned revision, and a file that is cut or changed is named.
 """
 
 from __future__ import annotations
 
 import fnmatch
 import hashlib
+import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from bench.data.formats.folders import one_line
 from bench.data.hub.reach import unreachable
+from bench.data.hub.resume import download
 from bench.errors import BenchError
+from bench.files import write_bytes
 
+_COMMIT = re.compile(r"^[0-9a-f]{40}$")
 _SHA256 = re.compile(r"^[0-9a-f]{64}$")
 
 
@@ -89,15 +94,17 @@ def fetch(wanted: Wanted, *, offline: bool = False, tell: Tell = lambda text: No
             f"expected an answer from {constants.ENDPOINT} for {wanted.repo}, got none ({reason}); "
             "check the network"
         )
-    return [_bring(wanted, file, tell) for file in _listed(wanted)]
+    files, commit = _listed(wanted)
+    got = [_bring(wanted, commit, file, tell) for file in files]
+    if commit != wanted.revision:  # a branch: the cache notes where it was
+        ref = _root(wanted) / "refs" / wanted.revision
+        write_bytes(ref, commit.encode())
+    return got
 
 
 def cached(wanted: Wanted) -> list[Path]:
     """Return the files that are in the hub's cache, of the first pattern with any."""
-    from huggingface_hub import constants
-
-    repo = f"{wanted.kind}s--{wanted.repo.replace('/', '--')}"
-    root = Path(constants.HF_HUB_CACHE, repo)
+    root = _root(wanted)
     ref = root / "refs" / wanted.revision
     commit = ref.read_text().strip() if ref.is_file() else wanted.revision
     folder = root / "snapshots" / commit / wanted.folder
@@ -106,6 +113,13 @@ def cached(wanted: Wanted) -> list[Path]:
         if found:
             return found
     return []
+
+
+def _root(wanted: Wanted) -> Path:
+    from huggingface_hub import constants
+
+    name = f"{wanted.kind}s--{wanted.repo.replace('/', '--')}"
+    return Path(constants.HF_HUB_CACHE, name)
 
 
 def check_cached(path: Path) -> bool:
@@ -128,16 +142,21 @@ def _at_hand(path: Path) -> Got:
     return Got(path, path.stat().st_size, check_cached(path), False)
 
 
-def _listed(wanted: Wanted) -> Sequence[Any]:
-    """Return what the hub says of the wanted files: path, size, and their hashes."""
-    from huggingface_hub import HfApi
+def _listed(wanted: Wanted) -> tuple[Sequence[Any], str]:
+    """Return what the hub says of the wanted files (path, size, hashes), and the commit."""
+    from huggingface_hub import HfApi, constants
 
+    hub = HfApi(endpoint=constants.ENDPOINT)
     try:
+        commit = wanted.revision
+        if not _COMMIT.match(commit):
+            info = hub.repo_info(wanted.repo, revision=commit, repo_type=wanted.kind)
+            commit = str(info.sha)
         entries = list(
-            HfApi().list_repo_tree(
+            hub.list_repo_tree(
                 wanted.repo,
                 wanted.folder or None,
-                revision=wanted.revision,
+                revision=commit,
                 repo_type=wanted.kind,
             )
         )
@@ -149,42 +168,54 @@ def _listed(wanted: Wanted) -> Sequence[Any]:
     for pattern in wanted.names:
         files = [e for e in entries if fnmatch.fnmatch(e.path.rpartition("/")[2], pattern)]
         if files:
-            return sorted(files, key=lambda e: str(e.path))
+            return sorted(files, key=lambda e: str(e.path)), commit
     raise BenchError(
         f"expected {' or '.join(wanted.names)} in {wanted.repo} at {wanted.revision[:12]}, found "
         "none; check the entry"
     )
 
 
-def _bring(wanted: Wanted, file: Any, tell: Tell) -> Got:
+def _bring(wanted: Wanted, commit: str, file: Any, tell: Tell) -> Got:
     """Download one file, unless it is at hand as the hub has it."""
-    from huggingface_hub import hf_hub_download, try_to_load_from_cache
-
-    here = try_to_load_from_cache(
-        wanted.repo, file.path, revision=wanted.revision, repo_type=wanted.kind
-    )
-    if isinstance(here, str):
-        if _is(Path(here), file):
-            return Got(Path(here), file.size, True, False)
+    here = _root(wanted) / "snapshots" / commit / file.path
+    if here.exists():
+        if _is(here, file):
+            return Got(here, file.size, True, False)
         tell(f"{here} is not what the hub has (cut or changed); it is downloaded anew")
-        Path(here).resolve().unlink()
-        Path(here).unlink(missing_ok=True)
+        here.resolve().unlink()
+    here.unlink(missing_ok=True)
     tell(f"{wanted.repo}: {file.path}, {file.size / 2**20:.1f} MiB")
+    if file.lfs is not None:
+        _large(wanted, commit, file, here)
+    else:
+        _small(wanted, commit, file, here)
+    return Got(here, file.size, True, True)
+
+
+def _large(wanted: Wanted, commit: str, file: Any, here: Path) -> None:
+    """Bring a large file into the cache as the hub's client lays it: a blob, and a link to it."""
+    from huggingface_hub import constants
+    from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
+
+    kind = "datasets/" if wanted.kind == "dataset" else ""
+    url = f"{constants.ENDPOINT}/{kind}{wanted.repo}/resolve/{commit}/{quote(file.path)}"
+    blob = _root(wanted) / "blobs" / file.lfs.sha256
+    download(url, blob, file.size, file.lfs.sha256, build_hf_headers())
+    here.parent.mkdir(parents=True, exist_ok=True)
+    here.symlink_to(os.path.relpath(blob, here.parent))
+
+
+def _small(wanted: Wanted, commit: str, file: Any, here: Path) -> None:
+    from huggingface_hub import hf_hub_download
+
     try:
-        path = Path(
-            hf_hub_download(wanted.repo, file.path, revision=wanted.revision, repo_type=wanted.kind)
-        )
+        hf_hub_download(wanted.repo, file.path, revision=commit, repo_type=wanted.kind)
     except Exception as error:
         raise BenchError(
-            f"expected {file.path} of {wanted.repo} from the hub, got {one_line(error)}; give the "
-            "same command again, it goes on where the file broke off"
+            f"expected {file.path} of {wanted.repo} from the hub, got {one_line(error)}; try again"
         ) from None
-    if not _is(path, file):
-        found = _sha256(path)
-        path.resolve().unlink()  # else a later run would take it for whole
-        path.unlink(missing_ok=True)
-        _must_be(path, str(file.lfs.sha256 if file.lfs else file.blob_id), found)
-    return Got(path, file.size, True, True)
+    if not _is(here, file):
+        _must_be(here, str(file.blob_id), _git_hash(here))
 
 
 def _is(path: Path, file: Any) -> bool:
