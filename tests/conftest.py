@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # several at once: a thread each, before torch counts
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from bench.entries import registry
 

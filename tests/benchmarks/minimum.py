@@ -4,6 +4,7 @@
     python tests/benchmarks/minimum.py --norm linf --nets local-conv-relu gelu vit
     python tests/benchmarks/minimum.py --nets efficientnet --images 8
     python tests/benchmarks/minimum.py --check                  # exit 1 if any is nearer, see below
+    python tests/benchmarks/minimum.py --images 200 --write     # keep the rows in minimum.csv
 
 Contestants: `minimum`; Brendel-Bethge from the three nearest boundaries (1000 steps) and from one
 random image (the protocol caro2024's); foolbox's Brendel-Bethge where numba is installed, foolbox's
@@ -25,10 +26,12 @@ images and attacked on the second), and efficientnet-lite0 with its published we
 from __future__ import annotations
 
 import argparse
+import csv
 import importlib.util
 import time
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 import untuned
@@ -52,6 +55,11 @@ warnings.simplefilter("ignore")
 RELU = ("full-conv", "fully-connected", "local-conv", "locally-connected", "deep-local-conv")
 Run = Callable[[], Tensor]
 STEPS = 1000
+HEAD = ["net", "norm", "n", "who", "seconds", "bare steps", "gradients", "optimality", "> 1 %",
+        "beats %", "median"]  # fmt: skip
+FORMATS = ("", "", "", "", ".2f", ".1f", ".1f", ".5f", ".1f", ".1f", ".5f")
+KEPT = Path(__file__).with_suffix(".csv")
+"""The last full result."""
 
 
 def batch(name: str, count: int) -> tuple[nn.Module, Tensor, Tensor, Tensor]:
@@ -137,12 +145,16 @@ def bare(model: nn.Module, x: Tensor, y: Tensor, times: int = 20) -> float:
     return (time.perf_counter() - begin) / times
 
 
-def compare(name: str, norm: str, count: int) -> tuple[list[list[object]], list[str]]:
+def compare(
+    name: str, norm: str, count: int, without: list[str]
+) -> tuple[list[list[object]], list[str]]:
     """Return a row for each contestant, and those who beat `minimum` too often."""
     model, x, y, starts = batch(name, count)
     gradients: list[Tensor] = []
     seconds, steps, distances = {}, {}, {}
     for who, run in contestants(model, x, y, starts, norm, gradients).items():
+        if who in without:
+            continue
         if who == "minimum":
             run()  # caches
         unit = bare(model, x, y)
@@ -170,6 +182,24 @@ def compare(name: str, norm: str, count: int) -> tuple[list[list[object]], list[
     return rows, winners
 
 
+def keep(rows: list[list[object]]) -> None:
+    """Put a net's rows into the file of the last full result, in place of its older ones."""
+    old: list[list[str]] = []
+    if KEPT.exists():
+        with KEPT.open(newline="") as file:
+            old = list(csv.reader(file))[1:]
+    new = [
+        [
+            "" if cell is None else format(cell, form)
+            for cell, form in zip(row, FORMATS, strict=True)
+        ]
+        for row in rows
+    ]
+    kept = [row for row in old if row[:2] != new[0][:2]]
+    with KEPT.open("w", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows([HEAD, *sorted(kept + new)])
+
+
 def main() -> None:
     """Parse the command line, run, print a table for each net."""
     carried = [*RELU, *(f"{name}-relu" for name in RELU)]
@@ -180,18 +210,19 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=128)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--check", action="store_true", help="fail if any is nearer too often")
+    parser.add_argument("--without", nargs="+", default=[], help="contestants to leave out")
+    parser.add_argument("--write", action="store_true", help=f"keep the rows in {KEPT.name}")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     keep_freed_memory()
     print(f"# {args.images} images, {args.threads} threads")
-    head = ["net", "norm", "n", "who", "seconds", "bare steps", "gradients", "optimality", "> 1 %",
-            "beats %", "median"]  # fmt: skip
-    formats = ("", "", "", "", ".2f", ".1f", ".1f", ".5f", ".1f", ".1f", ".5f")
     beaten = []
     for name in args.nets:
-        rows, winners = compare(name, args.norm, args.images)
+        rows, winners = compare(name, args.norm, args.images, args.without)
         beaten += winners
-        print(tabulate(rows, headers=head, floatfmt=formats), flush=True)
+        print(tabulate(rows, headers=HEAD, floatfmt=FORMATS), flush=True)
+        if args.write:
+            keep(rows)
     print("\n".join(["# more than 1 % shorter than minimum:", *beaten] if beaten else []))
     raise SystemExit(1 if args.check and beaten else 0)
 
