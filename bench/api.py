@@ -69,7 +69,8 @@ def evaluate(
         batch_size: samples attacked together; None: chosen from the input's size.
         device: "auto", "cpu", "cuda" or "cuda:<i>".
         seed: another than the protocol's makes the result partial.
-        output: folder of the results; None: keep nothing on disk.
+        output: folder of the results, or a URL such as s3://bucket/folder; None: keep nothing on
+            disk.
         overwrite: run again what is already there.
         save_perturbations: also write every perturbation, at the precision of a float16 where
             that leaves every metric within its tolerance, else of a float32.
@@ -116,24 +117,30 @@ def submit(
         model: its name in the results, `<model>@random` for an untrained control.
         dataset: name of the data set.
         protocol: name of the protocol; None: the one that ranks (minimal2026).
-        results: folder that `evaluate` wrote to.
-        submissions: folder of submissions.
+        results: folder that `evaluate` wrote to, or a URL such as s3://bucket/folder.
+        submissions: folder of submissions, or a URL.
 
     Returns:
-        The files that were written.
+        The files that were written; of a URL, its text as a path.
 
     Raises:
         BenchError: there is no such result, or it does not pass the checks.
     """
     from bench.entries import registry
+    from bench.results.mirror import local_copy
     from bench.submissions.submit import submit as submit_file
 
     under = protocol or registry.default_protocol()
-    source = Path(results) / under / dataset / f"{model}.parquet"
-    written, problems = submit_file(source, Path(submissions))
-    if problems:
-        raise BenchError("; ".join(str(problem) for problem in problems))
-    return written
+    wanted = [f"{under}/{dataset}/{model}{end}" for end in (".parquet", ".extras.parquet")]
+    with (
+        local_copy(results, lambda key: key in wanted) as source,
+        local_copy(submissions, lambda key: False, write=True) as target,
+    ):
+        file = source.path / under / dataset / f"{model}.parquet"
+        written, problems = submit_file(file, target.path)
+        if problems:
+            raise BenchError("; ".join(str(problem) for problem in problems))
+        return [Path(target.named(path)) for path in written]
 
 
 def check(paths: Sequence[str | Path] = ("submissions",)) -> list[Problem]:
@@ -384,8 +391,8 @@ def leaderboard(
     """Make the leaderboard from submissions and return which of its files changed.
 
     Args:
-        submissions: folder of submissions.
-        output: folder of the board.
+        submissions: folder of submissions, or a URL such as s3://bucket/folder.
+        output: folder of the board, or a URL.
         figures: draw the figures too.
 
     Raises:
@@ -393,9 +400,10 @@ def leaderboard(
     """
     from bench.board.build import build
     from bench.board.write import render, write
+    from bench.results.mirror import local_copy
 
-    folder = Path(output)
-    return write(render(build(Path(submissions)), folder, figures), folder)
+    with local_copy(submissions) as source, local_copy(output, write=True) as target:
+        return write(render(build(source.path), target.path, figures), target.path)
 
 
 def publish(

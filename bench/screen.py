@@ -89,6 +89,10 @@ class Bars(Screen):
         if not self._console.is_terminal:
             self._lines[attack].advance(samples)
 
+    def note(self, text: str) -> None:
+        """Show a line."""
+        self._console.print(text, highlight=False, markup=False)
+
 
 class _Line:
     """Progress of one attack as plain lines; in a notebook as one line that is renewed."""
@@ -147,6 +151,10 @@ class OneBar(Screen):
         if ended or more or due:
             line.write()
 
+    def note(self, text: str) -> None:
+        """Show a line."""
+        self._console.print(text, highlight=False, markup=False)
+
 
 class Sum:
     """Adds up what several models tell of themselves; each fulfils bench.run.local.Progress.
@@ -169,3 +177,7 @@ class Sum:
         """So many of them are through."""
         self._done += samples
         self._bar.set(self._total, self._done, self._text)
+
+    def note(self, text: str) -> None:
+        """Show a line."""
+        self._bar.note(text)

@@ -21,7 +21,7 @@ def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """An empty cache, and a calibration that notes the batches that it sees."""
     seen: list[int] = []
 
-    def calibrate(model: nn.Module, images: Tensor, labels: Tensor) -> StepChoice:
+    def calibrate(model: nn.Module, images: Tensor, labels: Tensor, **more: object) -> StepChoice:
         seen.append(len(images))
         return CHOICE
 

@@ -58,7 +58,8 @@ def complaint(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
         (["-m", MODEL, "--device", "tpu"], "expected --device auto, cpu, cuda"),
         (["-m", MODEL, "--device", "cuda:99"], "expected a GPU for --device cuda:99"),
         (["-m", MODEL, "--data", "hubb"], "did you mean 'hub'"),
-        (["-m", MODEL, "-o", "s3://bucket/x"], "expected a local folder for --output"),
+        (["-m", MODEL, "-o", "nope://bucket/x"], "expected a folder or an address such as s3://"),
+        (["-m", MODEL, "-o", "s3://b/x", "--offline"], "expected a local folder with --offline"),
         (["-m", "mnist-local-conv"], "run `bench train --model mnist-local-conv`"),
         (["-m", MODEL, "--weights", "/nowhere.safetensors"], "No such file"),
         (["-m", "nothing-*"], "matches no model"),
@@ -300,8 +301,8 @@ def test_a_dry_run_says_what_it_costs_and_writes_nothing(
     assert len(rows) == 5
     attacked = int(rows[0].split()[1])
     assert 40 <= attacked <= 48
-    assert all(f"{attacked * 15:,}" in row for row in rows)  # passes: 15 steps for each sample
-    assert "hours in all" in out
-    assert "Downloads: none." in out
+    assert all(f" {attacked * 15:,} " in row for row in rows)  # passes: 15 steps for each sample
+    assert "hours here in all" in out
+    assert "Downloads of weights: none." in out
     assert not list(tmp_path.rglob("*.parquet"))
     assert "got clean" in complaint(capsys, *run, "-a", "clean")

@@ -201,6 +201,9 @@ class Stop:
     def begin(self, attack: str, total: int, done: int) -> None:
         pass
 
+    def note(self, text: str) -> None:
+        pass
+
     def advance(self, attack: str, samples: int) -> None:
         self.left -= samples
         if self.left < 0:

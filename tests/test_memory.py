@@ -176,6 +176,9 @@ class Told:
     def advance(self, attack: str, samples: int) -> None:
         self.said.append((attack, samples))
 
+    def note(self, text: str) -> None:
+        pass
+
 
 def test_progress_is_quiet_unless_it_is_seen_or_asked_for(
     capsys: pytest.CaptureFixture[str],

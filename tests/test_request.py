@@ -63,16 +63,23 @@ def test_paths_travel_to_a_process_in_another_folder(
     assert Request.of(model="m", weights="random").anywhere().what.weights == "random"
 
 
-@pytest.mark.parametrize("output", ["s3://bucket/x", Path("s3://bucket/x"), "memory://x"])
-def test_a_url_is_no_folder(
+@pytest.mark.parametrize("output", ["nope://bucket/x", Path("nope://bucket/x"), "file:///x"])
+def test_an_address_that_nothing_reads_makes_no_folder(
     output: str | Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(BenchError, match="expected a local folder for --output"):
+    with pytest.raises(BenchError, match=r"expected a (local )?folder"):
         bench.evaluate(MODEL, output=output)
-    with pytest.raises(BenchError, match="expected a local folder for --output"):
+    with pytest.raises(BenchError, match=r"expected a (local )?folder"):
         bench.probe_transfer("resnet50d", output=output)
+    with pytest.raises(BenchError, match="expected a local folder, got"):
+        bench.train(MODEL, output=output)
     assert not list(tmp_path.iterdir())
+
+
+def test_an_address_is_the_same_from_every_folder() -> None:
+    asked = Request.of(model="m", output="memory://x/y", submissions="memory://x/s")
+    assert asked.anywhere().where == asked.where
 
 
 @pytest.mark.parametrize("text", ["m", "m@random", "m@seed3", "m@random@seed12", "a.b-c_d+e"])

@@ -12,7 +12,7 @@ from bench.cli.engine_options import Address, EngineName, EngineOption, GpusPerT
 from bench.errors import BenchError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from bench.run.request import Request
     from bench.run.several import Refused
@@ -73,7 +73,9 @@ def evaluate(
     seed: Annotated[
         int | None, typer.Option(help="Another than the protocol's is never ranked.")
     ] = None,
-    output: Annotated[str, typer.Option("--output", "-o", help="Folder of results.")] = "results",
+    output: Annotated[
+        str, typer.Option("--output", "-o", help="Folder of results, or s3://bucket/folder.")
+    ] = "results",
     overwrite: Annotated[
         bool,
         typer.Option("--overwrite", help="Default: reuse what is complete, resume what is not."),
@@ -87,6 +89,15 @@ def evaluate(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Time a few steps, print what it will cost, stop.")
     ] = False,
+    assume: Annotated[
+        Texts | None,
+        typer.Option(
+            "--assume",
+            metavar="NAME=RATE",
+            help="With --dry-run: images a second (forward and backward) of another device, as "
+            "h100=2000. Repeatable.",
+        ),
+    ] = None,
     engine: EngineName = "local",
     workers: Annotated[int, typer.Option("--workers", help="Processes that share the work.")] = 1,
     shard: Annotated[
@@ -119,11 +130,13 @@ def evaluate(
     that can be measured are, and the others are listed.
     """
     given = dict(locals())
+    from bench.cli.costs import assumed
     from bench.cli.refused import refuse
     from bench.run.asked import check_asked, entry_names
     from bench.run.request import Request
     from bench.run.several import judged, not_measured
 
+    rates = assumed(assume or [])
     asked = Request.of(
         attacks=tuple(attack or ()),
         batch_size=_batch_size(batch_size),
@@ -136,7 +149,7 @@ def evaluate(
         for name in possible:
             _name_unfinished(Path(output), name, asked.what.protocol)
     if possible and dry_run:
-        refused += _costs(asked, possible)
+        refused += _costs(asked, possible, rates)
     elif possible:
         from bench.cli.eval_engines import measure
 
@@ -174,18 +187,22 @@ def _batch_size(text: str) -> int | None:
     return int(text)
 
 
-def _costs(asked: Request, names: Sequence[str]) -> list[Refused]:
+def _costs(asked: Request, names: Sequence[str], rates: Mapping[str, float]) -> list[Refused]:
     """Print what each model will cost."""
     if asked.clean:
         raise BenchError("expected attacks of the protocol for --dry-run, got clean; leave one out")
+    from bench.cli.costs import cost_table
     from bench.cli.refused import announce
-    from bench.cli.summary import cost_table
     from bench.run.cost import cost_of
     from bench.run.several import in_turns
 
+    def tell(text: str) -> None:
+        sys.stderr.write(f"{text}\n")
+
     def cost(place: int, begin_at: float, stay: bool) -> bool:
         announce(place, names)
-        sys.stdout.write(cost_table(cost_of(asked.but(model=names[place]))))
+        found = cost_of(asked.but(model=names[place]), tell)
+        sys.stdout.write(cost_table(found, rates))
         return True
 
     return in_turns(names, 0.0, cost)

@@ -14,6 +14,8 @@ from bench import __version__
 from bench.cli.challenge import challenge
 from bench.cli.check import check
 from bench.cli.compare import compare
+from bench.cli.doctor import doctor
+from bench.cli.download import download
 from bench.cli.eval import evaluate
 from bench.cli.join import join
 from bench.cli.leaderboard import leaderboard
@@ -55,6 +57,8 @@ app.command("rescore")(rescore)
 app.command("selftest")(selftest)
 app.command("publish")(publish)
 app.command("list")(list_entries)
+app.command("doctor")(doctor)
+app.command("download")(download)
 
 INTERRUPTED = 130
 

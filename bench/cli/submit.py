@@ -25,31 +25,44 @@ def submit(
         str | None,
         typer.Option(help="See `bench list protocols`. Default: the one that ranks (minimal2026)."),
     ] = None,
-    results: Annotated[Path, typer.Option(help="Folder that `bench eval` wrote to.")] = Path(
-        "results"
-    ),
-    submissions: Annotated[Path, typer.Option(help="Folder of submissions.")] = Path("submissions"),
+    results: Annotated[
+        str, typer.Option(help="Folder that `bench eval` wrote to, or s3://bucket/folder.")
+    ] = "results",
+    submissions: Annotated[
+        str, typer.Option(help="Folder of submissions, or s3://bucket/folder.")
+    ] = "submissions",
 ) -> None:
     """Check complete results and put their compact form into submissions/.
 
     Untrained controls are submitted as `<model>@random`. Prints what to commit.
     """
     from bench.entries import registry
+    from bench.results.filesystem import url_of
+    from bench.results.mirror import local_copy
     from bench.submissions.submit import submit as submit_one
 
     under = protocol or registry.default_protocol()
-    sources = [s for pattern in model for s in _sources(results, under, dataset, pattern)]
     written: list[Path] = []
     problems = []
-    for source in dict.fromkeys(sources):
-        files, found = submit_one(source, submissions)
-        written += files
-        problems += found
-        for path in files:
-            sys.stdout.write(f"{path}  {path.stat().st_size:,} bytes\n")
-    for problem in problems:
-        sys.stdout.write(f"{problem}\n")
-    if written:
+
+    def wanted(key: str) -> bool:
+        stem = key.rpartition("/")[2].removesuffix(".parquet").removesuffix(".extras")
+        return key.startswith(f"{under}/") and any(_is(stem, pattern) for pattern in model)
+
+    with (
+        local_copy(results, wanted) as source_folder,
+        local_copy(submissions, lambda key: False, write=True) as target,
+    ):
+        patterns = [_sources(source_folder.path, under, dataset, pattern) for pattern in model]
+        for source in dict.fromkeys(path for found in patterns for path in found):
+            files, wrong = submit_one(source, target.path)
+            written += files
+            problems += wrong
+            for path in files:
+                sys.stdout.write(f"{target.named(path)}  {path.stat().st_size:,} bytes\n")
+        for problem in problems:
+            sys.stdout.write(f"{target.named(problem)}\n")
+    if written and url_of(submissions) is None:
         sys.stdout.write(_next_steps(written))
     if problems:
         raise BenchError(
@@ -63,10 +76,7 @@ def _sources(results: Path, protocol: str, dataset: str | None, pattern: str) ->
 
     folder = results / protocol
     known = [path for path in sorted(folder.glob(f"{dataset or '*'}/*.parquet")) if is_result(path)]
-    if any(sign in pattern for sign in "*?["):
-        found = [path for path in known if fnmatch.fnmatch(path.stem, pattern)]
-    else:
-        found = [path for path in known if path.stem == pattern]
+    found = [path for path in known if _is(path.stem, pattern)]
     if found:
         return found
     if not known:
@@ -75,6 +85,12 @@ def _sources(results: Path, protocol: str, dataset: str | None, pattern: str) ->
             "(a run with --limit is partial and can't be submitted)"
         )
     raise unknown_name("result", pattern, [path.stem for path in known])
+
+
+def _is(name: str, pattern: str) -> bool:
+    if any(sign in pattern for sign in "*?["):
+        return fnmatch.fnmatch(name, pattern)
+    return name == pattern
 
 
 def _next_steps(written: list[Path]) -> str:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import shlex
 from typing import TYPE_CHECKING
 
-from bench.board.tabular import tabular
 from bench.show.result import NEEDED
 from bench.show.source import NAMES, from_frame
 from bench.show.text import legend, table, warnings_of
@@ -15,7 +13,6 @@ from bench.stats.intervals import proportion_interval
 if TYPE_CHECKING:
     import pandas as pd
 
-    from bench.run.cost import Cost
     from bench.run.evaluate import CleanResult
     from bench.run.plan import Plan
 
@@ -59,29 +56,3 @@ def clean_summary(result: CleanResult) -> str:
     if result.accuracy.agrees:
         lines.append(str(result.accuracy))
     return "\n".join(lines) + "\n"
-
-
-def cost_table(cost: Cost) -> str:
-    """Return the table of `--dry-run`."""
-    lines = [
-        {
-            "attack": each.attack,
-            "samples": f"{each.attacked} of {each.samples}",
-            "steps": each.steps,
-            "passes": f"{each.passes:,}",
-            "ms/step": f"{1000 * each.seconds_per_step:.1f}",
-            "hours": f"{each.seconds / 3600:.3f}",
-            "RFC +-": "-" if math.isnan(each.rfc_half_width) else f"{each.rfc_half_width:.3f}",
-        }
-        for each in cost.attacks
-    ]
-    return (
-        f"{cost.model}: clean accuracy of the first batch {100 * cost.accuracy:.1f} %, batch size "
-        f"{cost.batch_size}, peak memory {cost.memory_bytes / 2**30:.2f} GiB\n"
-        + tabular(lines, left=())
-        + f"\nabout {cost.seconds / 3600:.2f} hours in all; minimal attacks may end sooner, as "
-        "samples that have converged leave. RFC +-: half of the expected 95 % interval.\n"
-        f"Downloads: {', '.join(cost.downloads) or 'none'}"
-        f"{' (in the local cache now)' if cost.downloads else ''}. "
-        "Nothing was run and nothing written.\n"
-    )

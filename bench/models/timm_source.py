@@ -13,6 +13,8 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from bench.data.hub.fetch import Wanted, check_cached
+from bench.data.hub.fetch import cached as cached_files
 from bench.data.hub.reach import unreachable
 from bench.errors import BenchError
 from bench.models.timm_names import known_tag
@@ -166,6 +168,9 @@ def _with_weights(tag: str, options: dict[str, Any]) -> nn.Module:
     if cfg is None or not (cfg.hf_hub_id or cfg.url):
         raise BenchError(f"expected pretrained weights of {tag!r}, timm has none; use --weights")
     cached = _cached(cfg)
+    known = weights_on_hub(tag) if cached else None
+    for path in cached_files(known) if known is not None else ():
+        check_cached(path)
     reason = None if cached else _unreachable(constants.ENDPOINT)
     if reason is not None:
         raise BenchError(
@@ -199,6 +204,22 @@ def offline(wanted: bool = True) -> Iterator[None]:
         yield
     finally:
         constants.HF_HUB_OFFLINE = before
+
+
+WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+"""Names of a model's weights on the hub; the first that is there is taken."""
+
+
+def weights_on_hub(tag: str) -> Wanted | None:
+    """Return the files on the hub that timm loads a model's weights from; None if it has none."""
+    import timm
+
+    cfg = timm.get_pretrained_cfg(known_tag(tag))
+    if cfg is None or not cfg.hf_hub_id:
+        return None
+    names = (*WEIGHTS, *((cfg.hf_hub_filename,) if cfg.hf_hub_filename else ()))
+    repo, _, revision = cfg.hf_hub_id.partition("@")
+    return Wanted("model", repo, revision or "main", "", names)
 
 
 def _cached(cfg: Any) -> bool:

@@ -1,8 +1,8 @@
 """The one way to the files of results: a small interface, and its implementation for local disks.
 
 A key is a path relative to the root, with "/". Every file is written whole or not at all, and
-`claim` writes only where nothing is: on it rests all that several processes agree on. Another
-kind of storage (an object store) is one more class with these methods.
+`claim` writes only where nothing is: on it rests all that several processes agree on. Object
+stores are in `bench.results.remote`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import BinaryIO, Protocol
 from bench.errors import BenchError
 from bench.files import cannot_write, ensure_writable, temporary_beside
 
-_URL = re.compile(r"^(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+):/")
+_URL = re.compile(r"^(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+):/+(?P<rest>.*)$", re.DOTALL)
 """Also `s3:/x`, which is what `pathlib` makes of `s3://x`."""
 TRIES = 20
 """Times that a folder is made again if somebody removes it, empty, before a file is in it."""
@@ -53,6 +53,12 @@ class FileSystem(Protocol):
 
     def move(self, key: str, to: str) -> bool:
         """Give a file another key, replacing what is there; False if it is not there (any more)."""
+
+    def holds(self, key: str, other: str) -> bool:
+        """Return whether `other` has the content of a file that `move` has left behind.
+
+        Where `move` is one step, it leaves none: False.
+        """
 
     def copy(self, key: str, to: str) -> None:
         """Put a copy of a file beside it."""
@@ -90,8 +96,8 @@ class LocalFiles:
         top = self.path(folder)
         found = []
         for at, _, names in os.walk(top):
-            inside = Path(at).relative_to(self.root).as_posix()
-            found += [f"{inside}/{name}" for name in names if not _is_temporary(name)]
+            inside = Path(at).relative_to(self.root)
+            found += [(inside / name).as_posix() for name in names if not _is_temporary(name)]
         return sorted(found)
 
     def exists(self, key: str) -> bool:
@@ -163,6 +169,10 @@ class LocalFiles:
                 raise cannot_write(target, error) from error
         return False
 
+    def holds(self, key: str, other: str) -> bool:
+        """Return False: a rename leaves nothing behind."""
+        return False
+
     def copy(self, key: str, to: str) -> None:
         """Copy a file."""
         with self.open(key) as source, self.put(to) as stream:
@@ -186,23 +196,59 @@ class LocalFiles:
 
     def below(self, pattern: str) -> list[str]:
         """Return the keys of files that match a pattern."""
-        return sorted(p.relative_to(self.root).as_posix() for p in self.root.glob(pattern))
+        found = (path for path in self.root.glob(pattern) if path.is_file())
+        return sorted(path.relative_to(self.root).as_posix() for path in found)
 
 
 def files_at(output: str | Path) -> FileSystem:
-    """Return the storage of a folder of results.
+    """Return the storage of a folder of results, here or in an object store.
 
     Raises:
-        BenchError: a URL, which no storage here can serve.
+        BenchError: a URL that nothing on this machine reads.
     """
-    check_output(output)
-    return LocalFiles(Path(output))
+    url = url_of(output)
+    if url is None:
+        return LocalFiles(Path(output))
+    from bench.results.remote import RemoteFiles
+
+    return RemoteFiles(url)
 
 
-def check_output(output: str | Path) -> None:
-    """Raise BenchError for a folder of results that is none of this machine's."""
-    if _URL.match(str(output)):
-        raise BenchError(f"expected a local folder for --output, got {str(output)!r}")
+def url_of(output: str | Path) -> str | None:
+    """Return the URL that a folder of results is given by; None: a folder of this machine."""
+    match = _URL.match(str(output))
+    return None if match is None else f"{match['scheme'].lower()}://{match['rest']}"
+
+
+def check_output(output: str | Path, offline: bool = False) -> None:
+    """Raise BenchError for a folder of results that can't be one; asks no network.
+
+    Args:
+        output: a path or a URL.
+        offline: no network may be asked for it.
+    """
+    url = url_of(output)
+    if url is None:
+        return
+    if offline:
+        raise BenchError(
+            f"expected a local folder with --offline, got {url!r}; leave one of the two out"
+        )
+    from bench.results.remote import check_url
+
+    check_url(url)
+
+
+def local_folder(place: str | Path) -> Path:
+    """Return a folder of this machine.
+
+    Raises:
+        BenchError: it is given by a URL.
+    """
+    url = url_of(place)
+    if url is not None:
+        raise BenchError(f"expected a local folder, got {url!r}; choose one on this machine")
+    return Path(place)
 
 
 def _is_temporary(name: str) -> bool:

@@ -77,7 +77,8 @@ class Turns:
         """Do what a commit says; a second time, or half done by somebody else, changes nothing."""
         moves = entry["moves"]
         staged, target = moves[0]
-        if self._files.exists(staged) and self._files.version(target) != entry["base"]:
+        changed = self._files.exists(staged) and self._files.version(target) != entry["base"]
+        if changed and not self._files.holds(staged, target):
             # its owner stalled for so long that others have changed the file since
             self._end(number)
             for source, _ in moves:

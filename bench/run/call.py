@@ -9,7 +9,7 @@ import tempfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from bench.errors import BenchError, BenchWarning
 from bench.run.asked import check_asked, entry_names
@@ -234,12 +234,12 @@ def watching(progress: object, engine: str = "local") -> Iterator[Progress]:
             return
         with Bars() as bars:
             yield bars
-    elif hasattr(progress, "begin") and hasattr(progress, "advance"):
-        yield progress
+    elif all(hasattr(progress, told) for told in ("begin", "advance", "note")):
+        yield cast("Progress", progress)
     else:
         raise BenchError(
-            "expected True, False, None or an object with begin and advance for progress, got "
-            f"{progress!r}"
+            "expected True, False, None or an object with begin, advance and note for progress, "
+            f"got {progress!r}"
         )
 
 

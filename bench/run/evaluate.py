@@ -63,7 +63,7 @@ def take_part(
     """
     count = request.how.threads or max(1, torch.get_num_threads() // request.how.workers)
     with threads(count):
-        run = open_run(request, memory)
+        run = open_run(request, memory, (progress or Silent()).note)
         opened(run.plan)
         warn_of_changes(run.metadata, run.store, request.where.submissions)
         done = run_local(run, progress or Silent(), begin_at=begin_at, stay=stay)

@@ -24,6 +24,7 @@ from bench.measure.memory import in_parts
 from bench.models.load import LoadedModel, check, load
 from bench.models.memory import REASON, InMemory, load_memory
 from bench.models.probes import check_model
+from bench.results.filesystem import url_of
 from bench.run.choose import choose_attacks, choose_device, choose_ids, model_entry
 from bench.run.machine import keep_freed_memory
 from bench.run.metadata import result_name
@@ -90,7 +91,9 @@ def open_model(request: Request, memory: InMemory | None = None) -> Opened:
     device = choose_device(request.how.device)
     if device.type == "cpu":
         keep_freed_memory()
-    trained = Path(where.output) / "checkpoints" / f"{entry.name}.safetensors"
+    # `bench train` writes to this machine, wherever results go
+    folder = Path(where.output if url_of(where.output) is None else "results")
+    trained = folder / "checkpoints" / f"{entry.name}.safetensors"
     if memory is None:
         check(entry, what.weights, trained)
     images = load_images(

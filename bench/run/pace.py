@@ -12,7 +12,7 @@ import json
 import math
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,14 @@ from bench.run.batch_size import automatic_batch
 from bench.run.machine import threads_for
 from bench.steps.calibrate import StepChoice, calibrate, equal_pass, prepare
 from bench.steps.step import GradientStep
+
+Tell = Callable[[str], None]
+"""Is told, in words, what is being done."""
+
+
+def silent(text: str) -> None:
+    """Say nothing."""
+
 
 FIELDS = fields(StepChoice)
 WORTHWHILE = 500
@@ -68,7 +76,12 @@ class Pace:
 
 
 def pace_of(
-    job: Job, ids: tuple[int, ...], weights_sha256: str, wanted: int | None, noted: Any
+    job: Job,
+    ids: tuple[int, ...],
+    weights_sha256: str,
+    wanted: int | None,
+    noted: Any,
+    tell: Tell = silent,
 ) -> Pace:
     """Return the pace of a run.
 
@@ -78,13 +91,15 @@ def pace_of(
         weights_sha256: identifies the model.
         wanted: the batch size that was asked for; None: any.
         noted: "pace" of an unfinished run's note; what can't be understood there is chosen anew.
+        tell: is told how far a calibration is.
     """
     before = noted if isinstance(noted, Mapping) else {}
     size = wanted or _count(before.get("batch_size"))
     size = size or automatic_batch(job.model, job.load(ids[:1]))
     step = None
     if job.attacks:
-        step = choose(replace(job, batch_size=size), ids, weights_sha256, before.get("step"))
+        known = before.get("step")
+        step = choose(replace(job, batch_size=size), ids, weights_sha256, known, tell)
     return Pace(size, step, _count(before.get("threads")) or torch.get_num_threads())
 
 
@@ -99,7 +114,13 @@ def _count(value: object) -> int | None:
     return value if isinstance(value, int) and value > 0 else None
 
 
-def choose(job: Job, ids: tuple[int, ...], weights_sha256: str, kept: Any = None) -> StepChoice:
+def choose(
+    job: Job,
+    ids: tuple[int, ...],
+    weights_sha256: str,
+    kept: Any = None,
+    tell: Tell = silent,
+) -> StepChoice:
     """Return how the job's model is to take its steps.
 
     Args:
@@ -107,6 +128,7 @@ def choose(job: Job, ids: tuple[int, ...], weights_sha256: str, kept: Any = None
         ids: ids to be measured; the first batch of them is the probe.
         weights_sha256: identifies the model.
         kept: the description of an unfinished run's choice, if there is one.
+        tell: is told how far it is.
     """
     known = _restored(kept)
     if known is not None:
@@ -121,7 +143,8 @@ def choose(job: Job, ids: tuple[int, ...], weights_sha256: str, kept: Any = None
     if found is not None:
         return found
     with threads_for(images.numel(), job.device):
-        choice = calibrate(job.model, images, job.labels(some))
+        passes = _steps(replace(job, batch_size=size), len(ids))
+        choice = calibrate(job.model, images, job.labels(some), planned=passes, tell=tell)
     try:
         with atomic(path) as temporary:
             temporary.write_text(json.dumps(choice.describe()))

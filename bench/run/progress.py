@@ -16,6 +16,9 @@ class Progress(Protocol):
     def advance(self, attack: str, samples: int) -> None:
         """So many more samples of the attack are through."""
 
+    def note(self, text: str) -> None:
+        """Something else is being done, before the first attack."""
+
 
 class Silent:
     """Progress that nobody looks at."""
@@ -24,6 +27,9 @@ class Silent:
         """Say nothing."""
 
     def advance(self, attack: str, samples: int) -> None:
+        """Say nothing."""
+
+    def note(self, text: str) -> None:
         """Say nothing."""
 
 

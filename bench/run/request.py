@@ -17,7 +17,7 @@ from bench.entries.fields import Frozen
 from bench.entries.read import short
 from bench.errors import BenchError
 from bench.files import expanded
-from bench.results.filesystem import check_output
+from bench.results.filesystem import check_output, url_of
 from bench.run.engines.choice import Engine
 from bench.run.shard import Shard
 
@@ -134,7 +134,7 @@ class Request(Frozen):
             raise BenchError(
                 "expected --attack clean alone, got other attacks with it; run it apart"
             )
-        check_output(self.where.output)
+        check_output(self.where.output, self.where.offline)
         return self
 
     @property
@@ -207,4 +207,6 @@ def _texts(value: Any) -> Any:
 
 
 def _absolute(path: str) -> str:
+    if url_of(path) is not None:
+        return path
     return str(expanded(Path(path)).absolute())

@@ -17,7 +17,7 @@ from bench.results.store import Store
 from bench.results.workplace import Task
 from bench.run.metadata import describe
 from bench.run.open import Opened, open_model
-from bench.run.pace import Pace, pace_of, paced
+from bench.run.pace import Pace, Tell, pace_of, paced, silent
 from bench.run.plan import Plan
 from bench.run.probe import probe_metadata
 from bench.run.request import Request
@@ -105,12 +105,13 @@ class Run:
         return at_pace(self.opened, self.plan, noted.get("pace"))
 
 
-def open_run(request: Request, memory: InMemory | None = None) -> Run:
+def open_run(request: Request, memory: InMemory | None = None, tell: Tell = silent) -> Run:
     """Check a request from end to end, load model and data, name its place, choose its pace.
 
     Args:
         request: what was asked for.
         memory: the model, if it is in memory.
+        tell: told in a line what takes a while.
 
     Raises:
         BenchError: something in it is impossible, or its place is another run's; nothing was run.
@@ -118,7 +119,7 @@ def open_run(request: Request, memory: InMemory | None = None) -> Run:
     opened = open_model(request, memory)
     plan = plan_of(opened)
     noted = plan.enter()
-    return at_pace(opened, plan, noted.get("pace"))
+    return at_pace(opened, plan, noted.get("pace"), tell)
 
 
 def plan_of(opened: Opened) -> Plan:
@@ -170,15 +171,16 @@ def description(opened: Opened) -> dict[str, Any]:
     )
 
 
-def at_pace(opened: Opened, plan: Plan, noted: Any) -> Run:
+def at_pace(opened: Opened, plan: Plan, noted: Any, tell: Tell = silent) -> Run:
     """Return a run at the pace that is noted, or at one that is chosen now.
 
     Args:
         opened: the model.
         plan: what is measured.
         noted: pace of an unfinished run's note, or of another process of this one.
+        tell: told in a line what takes a while.
     """
     wanted, sha256 = opened.request.how.batch_size, str(plan.known["weights_sha256"])
-    pace = pace_of(opened.job, opened.ids, sha256, wanted, noted)
+    pace = pace_of(opened.job, opened.ids, sha256, wanted, noted, tell)
     at = plan.at({**pace.describe(), "threads": pace.threads})
     return Run(opened, at, pace, paced(opened.job, pace, opened.ids))

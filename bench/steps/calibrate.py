@@ -10,7 +10,9 @@ that is resumed must use the one that it began with: keep `StepChoice.describe()
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 
@@ -36,6 +38,10 @@ LARGE, PASS = 3 * 128 * 128, 8
 """From so many values an image goes through the model in passes of this many images, on a CPU."""
 JUDGED = 8
 """Images of the batch on which accuracy is judged."""
+SHARE = 0.05
+"""Of a run's time that its calibration may take."""
+JUDGING = 30
+"""Steps whose time the judging of all choices takes, about: much of it is in float64."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +108,8 @@ def calibrate(
     *,
     rounds: int = 3,
     timer: Timer = seconds_of,
+    planned: int | None = None,
+    tell: Callable[[str], None] = lambda text: None,
 ) -> StepChoice:
     """Return the fastest choice whose results agree with the plain model's.
 
@@ -115,18 +123,24 @@ def calibrate(
         labels: (B,) int64.
         rounds: least number of timed steps of each choice, interleaved.
         timer: says how long a step takes on this machine.
+        planned: passes that the run will take with it: questions that would cost more than
+            `SHARE` of their time are left open; None: no limit.
+        tell: is told how far it is.
     """
     if len(images) == 0:
         return StepChoice()
     size = equal_pass(images)
     chosen = StepChoice(micro_batch=size, equal_passes=size is not None)
     images, labels = images[:size], labels[:size]
+    budget = _Budget(prepare(model, chosen, images), images, labels, planned, timer, tell)
 
-    def choose(choices: Iterable[StepChoice], gain: float) -> StepChoice:
+    def choose(choices: Sequence[StepChoice], gain: float) -> StepChoice:
+        if not budget.allows(len(choices) * (rounds + 1)):
+            return choices[0]
         makers = {choice: partial(prepare, model, choice, images) for choice in choices}
-        return race(makers, images, labels, rounds=rounds, gain=gain, timer=timer)
+        return race(makers, images, labels, rounds=rounds, gain=gain, timer=timer, left=budget.left)
 
-    for layouts in _allowed(model, images, labels):
+    for layouts in _allowed(model, images, labels) if budget.allows(JUDGING) else ():
         # each question is decided with the answers to those before it
         candidates = [chosen, *(replace(chosen, **change) for change in layouts)]
         chosen = choose(candidates, SMALLEST_GAIN)
@@ -135,6 +149,41 @@ def calibrate(
     sizes = [None, *(s for s in (64, 32, 16, 8, 4, 2) if s < len(images))][:4]
     parts = [replace(chosen, micro_batch=size) for size in sizes]
     return choose(parts, SMALLEST_GAIN_OF_PARTS)
+
+
+class _Budget:
+    """What a calibration may cost, by the clock."""
+
+    def __init__(
+        self,
+        step: GradientStep,
+        images: Tensor,
+        labels: Tensor,
+        planned: int | None,
+        timer: Timer,
+        tell: Callable[[str], None],
+    ) -> None:
+        self._begun, self._tell = time.perf_counter(), tell
+        self._step, self._limit = 0.0, math.inf
+        if planned is not None:
+            timer(step, images, labels)  # warm-up
+            self._step = timer(step, images, labels)
+            self._limit = SHARE * planned * self._step
+
+    def left(self) -> float:
+        """Return the seconds that are left."""
+        return self._limit - (time.perf_counter() - self._begun)
+
+    def allows(self, steps: int) -> bool:
+        """Return whether so many more steps may be taken, and say so."""
+        if steps * self._step > self.left():
+            return False
+        if math.isfinite(self._limit):
+            self._tell(
+                f"calibrating the model step: {self._limit - self.left():.0f} s of at most "
+                f"{self._limit:.0f} s"
+            )
+        return True
 
 
 def _allowed(model: nn.Module, images: Tensor, labels: Tensor) -> Iterator[list[dict[str, bool]]]:

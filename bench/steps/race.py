@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from statistics import median
@@ -42,6 +43,7 @@ def race(
     rounds: int,
     gain: float,
     timer: Timer,
+    left: Callable[[], float] = lambda: math.inf,
 ) -> K:
     """Time some steps in turns and return the fastest; one that fails takes none.
 
@@ -52,6 +54,7 @@ def race(
         rounds: least number of turns.
         gain: share of the first's time that another must save.
         timer: says how long a step takes.
+        left: seconds that more turns than `rounds` may take.
 
     Raises:
         Exception: whatever the first step raises.
@@ -69,7 +72,11 @@ def race(
     times: dict[K, list[float]] = {name: [] for name in steps}
     first = times[next(iter(times))]
     spent = 0.0
-    while len(first) < rounds or (len(first) < MOST_ROUNDS and spent < SECONDS * len(steps)):
+
+    def more() -> bool:
+        return len(first) < MOST_ROUNDS and spent < SECONDS * len(steps) and left() > 0
+
+    while len(first) < rounds or more():
         for name, step in steps.items():
             times[name].append(timer(step, images, labels))
             spent += times[name][-1]

@@ -13,6 +13,7 @@ from bench.entries.dataset import DatasetEntry
 from bench.entries.model import ModelEntry, Recipe
 from bench.errors import BenchError
 from bench.files import ensure_writable
+from bench.results.filesystem import local_folder
 from bench.run.choose import choose_device
 from bench.run.machine import keep_freed_memory
 from bench.training.job import Job, Split, Trained
@@ -73,7 +74,7 @@ def train(
     entries = nets([model] if isinstance(model, str) else model)
     place = str(choose_device(device))
     keep_freed_memory()
-    ensure_writable(Path(output))
+    ensure_writable(local_folder(output))
     reporter = reporter or Announcer()
     splits: dict[str, tuple[Split, Split]] = {}
     done = []
