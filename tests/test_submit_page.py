@@ -144,7 +144,7 @@ def test_every_command_of_the_page_exists(line: str) -> None:
     known = group.commands  # type: ignore[attr-defined]
     assert verb in known
     # a mention in the text names a verb or an option, a block a whole command
-    whole = arguments and not line.endswith(("--overwrite",))
+    whole = arguments and not line.endswith(("--overwrite", "--check"))
     if whole and verb != "list":
         known[verb].make_context(verb, arguments)
 

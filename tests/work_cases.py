@@ -91,8 +91,9 @@ def tables(unit: Unit, deltas: bool = False, version: float = 0.0) -> Tables:
         np.full((2, 2), truth[right].sum()),
         len(kept),
         tuple((i, image, image) for i, image in zip(kept, images, strict=True))[:4],
-        np.stack(images) if deltas and images else None,
-        tuple(kept) if deltas else (),
+        delta_ids=tuple(kept) if deltas else (),
+        lean=np.stack(images) if deltas and images else None,
+        lean_bits=np.full(len(kept) if deltas else 0, 32, np.int8),
     )
     names = ("protocol", "protocol_hash", "model", "dataset")
     return block_tables(block, {name: metadata()[name] for name in names})
