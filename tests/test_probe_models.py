@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ import bench
 from bench.cli.main import call
 from bench.entries.probes import HEAD, PROBES, probe_class
 from bench.errors import BenchError
+from bench.probes.filters.probe import Filters
 from bench.probes.tables import subject, twin_name
 from bench.results.probes import arrays, joined, probe_form, probe_table, read
 from bench.run.open import open_model
@@ -190,3 +192,32 @@ def test_samples_that_not_every_part_has_are_left_out() -> None:
         tables.append(probe_table(columns, same, schema))
     found = arrays(joined(tables))
     assert {part: c["a"].tolist() for part, c in found.items()} == {"x": [0, 1], "y": [0, 1]}
+
+
+class Killed(BaseException):
+    """Ends a process in the middle."""
+
+
+def test_a_killed_run_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two parts are kept, the third is lost; then only what is missing is measured."""
+    whole = bench.probe("filters", NET, limit=4, twin=False, output=tmp_path / "whole")
+    plain, parts = Filters.measure, list[str]()
+
+    def counted(self: Filters, job: Any, part: str, ids: Any, control: bool) -> Any:
+        if len(parts) == 2 and stop:
+            raise Killed
+        parts.append(part)
+        return plain(self, job, part, ids, control)
+
+    monkeypatch.setattr(Filters, "measure", counted)
+    stop = True
+    with pytest.raises(Killed):
+        bench.probe("filters", NET, limit=4, twin=False, output=tmp_path / "again")
+    assert not (folder(tmp_path / "again") / f"{NET}.filters.parquet").exists()
+    assert len(parts) == 2
+    stop = False
+    found = bench.probe("filters", NET, limit=4, twin=False, output=tmp_path / "again")
+    assert sorted(parts) == sorted(Filters().parts((1, 28, 28)))  # none of them twice
+    pd.testing.assert_frame_equal(
+        found.drop(columns="seconds"), whole.drop(columns="seconds"), check_exact=True
+    )
