@@ -107,7 +107,7 @@ def times(subjects: Sequence[Subject]) -> str:
             spent = [float(np.nansum(c["seconds"])) for c in each.parts.values()]
             samples = max(len(c["seconds"]) for c in each.parts.values())
             per.append(100 * sum(spent) / samples)
-    low, high = f"{min(per):.2g}", f"{max(per):.3g}"
+    low, high = f"{min(per):.3g}", f"{max(per):.3g}"
     devices = sorted({str(each.metadata.get("device", "?")) for s in subjects for each in s.both()})
     took = low if low == high else f"{low} to {high}"
     return (
