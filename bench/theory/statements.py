@@ -223,10 +223,10 @@ def of_widths() -> tuple[list[Statement], dict[tuple[int, str], list[Cost]]]:
              "proved", "R_K' / R_K - 1 for K' = K - 1", falls),
         line("R_BWC has converged: upper and lower bound", "one channel, D = 8, 16", "measured",
              "relative gap", gaps),
-        line("a small kernel favours high frequencies (end of the proof): R_K' / R_K, its price, "
-             "is lower for the mirror image of a low predictor", "one channel, D = 8, 16",
-             "violated" if (~apart).any() else "measured",
-             "price of the mirror image / price of the low one - 1", turned, ~apart),
+        line("a small kernel favours high frequencies (end of the proof; read as: what it costs, "
+             "R_K / R_D, is less for the mirror image of a low predictor)",
+             "one channel, D = 8, 16", "violated" if (~apart).any() else "measured",
+             "cost of the mirror image / cost of the low one - 1", turned, ~apart),
     ]  # fmt: skip
     return [*lines, *_energies()], costs
 
@@ -241,7 +241,7 @@ def _turned() -> tuple[Floats, npt.NDArray[np.bool_]]:
     Multiplying by (-1)^n mirrors the spectrum, low to high (even D), and every kernel's with it.
 
     Returns:
-        price of the mirror image over that of the low predictor, less 1; and whether it is lower,
+        cost of the mirror image over that of the low predictor, less 1; and whether it is lower,
         by more than the bounds of R_K leave open. Each (n,), over D, low predictors and K.
     """
     found, lower = [], []
