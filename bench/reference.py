@@ -278,7 +278,7 @@ def to_cuts(x: Floats, cuts: list[tuple[Floats, float]]) -> tuple[Floats, Floats
         hessian, newton = (a[free] * inside) @ a[free].T, np.zeros(len(h))
         newton[free] = np.linalg.lstsq(hessian + 1e-13 * np.eye(len(hessian)), rise[free])[0]
         # cut off at 0, Newton's step need not rise; one along the slope does
-        for step in [d * 2.0**-k for d in (newton, rise) for k in range(40)]:
+        for step in (d * 2.0**-k for d in (newton, rise) for k in range(40)):
             better, point = dual(np.maximum(m + step, 0))
             if better > value:
                 break

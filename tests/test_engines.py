@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import engine_cases
+import pandas as pd
 import pytest
 from conftest import MODEL
 from one_hash import needs, rows_sha256
@@ -370,3 +371,51 @@ def test_what_ray_is_asked_for_a_worker() -> None:
     assert (found["max_restarts"], found["max_task_retries"]) == (0, 0)
     with pytest.raises(BenchError, match="expected a number for --engine-option runtime_env"):
         ray_pool.actor_options(Engine(engine="ray", engine_options=("runtime_env=x",)), 1)
+
+
+# ---------------------------------------------------------------- probes
+
+
+@pytest.fixture(scope="module")
+def probed() -> Any:
+    """Rows of a probe of a model and its twin, measured here."""
+    return bench.probe("gradient", MODEL, limit=6, device="cpu", output=None)
+
+
+def check_probe(folder: Path, engine: list[str], probed: Any) -> None:
+    """The workers of an engine measure the same rows of model and twin; a figure is drawn here."""
+    command = ["probe", "gradient", "-m", MODEL, "--limit", "6", "--device", "cpu"]
+    assert call([*command, *engine, "--workers", "2", "-o", str(folder)]) == 0
+    place = folder / "probes" / "fashionmnist"
+    for name in (MODEL, f"{MODEL}@random"):
+        found = pd.read_parquet(place / f"{name}.gradient.parquet")
+        here = probed[probed["model"] == name]
+        assert found["status"].tolist() == here["status"].tolist()
+        for column in ("attack_rfc", "margin_rfc", "cos_margin"):
+            assert found[column].to_numpy() == pytest.approx(
+                here[column].to_numpy(), abs=1e-3, nan_ok=True
+            )
+    assert (place / f"{MODEL}.gradient.svg").exists()
+    assert not list(place.glob("*.blocks"))
+
+
+@pytest.mark.slow
+def test_a_probe_in_two_processes(tmp_path: Path, probed: Any) -> None:
+    check_probe(tmp_path, [], probed)
+
+
+@pytest.mark.service
+@pytest.mark.slow
+def test_a_probe_in_ray(
+    ray_here: None, tmp_path: Path, probed: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    check_probe(tmp_path, ["--engine", "ray"], probed)
+    shown = capsys.readouterr()
+    assert "12/12 samples" in shown.err
+    assert f"{MODEL}: gradient and attack" in shown.out
+
+
+@pytest.mark.service
+@pytest.mark.slow
+def test_a_probe_in_slurm(slurm: dict[str, str], tmp_path: Path, probed: Any) -> None:
+    check_probe(tmp_path, ["--engine", "slurm", "--partition", "main"], probed)

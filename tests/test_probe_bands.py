@@ -196,6 +196,39 @@ def test_several_cuts_in_band_and_box_are_those_of_a_convex_solver() -> None:
     np.testing.assert_allclose(delta, expected, atol=2e-3)
 
 
+def test_an_affine_models_nearest_in_band_and_box_is_the_least_over_its_classes() -> None:
+    """The probe's whole search inside the box, against a convex solver for every class."""
+    side, mask = 9, mask_of(9, 9, 3)
+    model, basis = Affine(side, 1, 4, seed=8), basis_of(mask)
+    x = torch.rand(12, 1, side, side, generator=torch.Generator().manual_seed(9)) * 0.8 + 0.1
+    with torch.no_grad():
+        model.bias -= 0.5 * model(x).mean(0)  # boundaries are near, most of them
+    y = model(x).argmax(1)
+    step = BandStep(GradientStep(model), mask.float())
+    options = Options(walk_steps=0, steps=6, second_starts=0)
+    found = minimise(step, x, y, "l2", options=options, room=BandBox(mask=mask)).adversarial
+    weight, moved, bound, reached = model.weight.double().numpy(), (found - x).double(), 0, 0
+    logits = model(x.double()).numpy()
+    for place, label in enumerate(y.tolist()):
+        image = x[place].double().flatten().numpy()
+        ways = []
+        for other in set(range(4)) - {label}:
+            missing = np.array([logits[place, label] - logits[place, other]])
+            delta = boxed(image, (weight[other] - weight[label])[None], missing, basis)
+            ways.append((np.linalg.norm(delta), np.minimum(image + delta, 1 - image - delta).min()))
+        ways = [way for way in ways if not np.isnan(way[0])]
+        fooled = int(model(found)[place].argmax()) != label
+        assert fooled == bool(ways)
+        if fooled:
+            nearest, gap = min(ways)
+            bound, reached = bound + (gap < 1e-6), reached + 1
+            assert float(moved[place].norm()) == pytest.approx(nearest, rel=1e-2)
+    assert reached >= 8
+    assert 3 <= bound < reached, "the box should bind for some"
+    assert float(leak(moved, mask).nan_to_num().max()) < 1e-5
+    assert bool(((found >= 0) & (found <= 1)).all())
+
+
 def test_where_half_an_image_is_black_no_band_has_a_place_in_the_box() -> None:
     x = torch.zeros(1, 64, dtype=torch.float64)
     x[0, 32:] = 0.5

@@ -19,12 +19,13 @@ from bench.probes.bands.probe import Bands
 from bench.probes.controls import noise
 from bench.probes.filters.measure import low_mask, split, third_masks
 from bench.probes.filters.probe import CUTOFFS, IMAGES, Filters
-from bench.probes.filters.report import crossing
+from bench.probes.filters.report import crossing, verdict
 from bench.probes.gradient.probe import Gradient
 from bench.probes.heatmap.measure import directions, draws
 from bench.probes.heatmap.probe import CLIPPED, FREE, Heatmap
 from bench.probes.heatmap.report import weights
 from bench.probes.modes import EACH, STRATA, modes
+from bench.probes.tables import Subject
 
 
 def minimal_job(batch: int = 16, classes: int = 3) -> Job:
@@ -248,3 +249,28 @@ def test_batches_do_not_matter_and_controls_are_held_to_their_own_predictions(
     assert "clean_wrong" not in own["status"]
     model, images = minimal_job().model, minimal_job().load(range(10))
     assert own["reference"] == model(images).argmax(1).tolist()
+
+
+def net(kind: str, shares: tuple[float, float, float], twin: Subject | None = None) -> Subject:
+    """A measured net whose thirds fool so often alone, of 50 images; white noise never does."""
+    reach = np.array([[2.0 if i < 50 * share else 9.0 for share in shares] for i in range(50)])
+    flags, status = np.zeros((50, len(CUTOFFS))), np.array(["ok"] * 50)
+    same = {"status": status, "whole": np.ones(50), "low": flags, "high": flags}
+    same |= {"only": flags[:, :3], "without": flags[:, :3], "share": flags[:, :3]}
+    parts = {"attack": same | {"multiple": reach}, "white": same | {"multiple": reach * 0 + 99}}
+    return Subject({"type": kind, "model": "m", "seed": 1}, parts, twin)
+
+
+def test_the_claim_is_decided_by_counting_nets() -> None:
+    white = net("Convolutional", (0, 0, 0))
+    as_claimed = net("Convolutional", (0, 0.9, 0.8), white)
+    low = net("Convolutional", (1, 0.9, 0), as_claimed)
+    vit = net("ViT", (0.7, 0.6, 0))
+    said = verdict([as_claimed, low])
+    assert "undecided, 1 of 2 nets as claimed (50 images each" in said
+    assert "low in 1, middle in 2, high in 1); untrained: 1 of 2 as claimed" in said
+    assert "ViT (claimed: low and middle): no net, nothing is decided" in said
+    assert "Convolutional (claimed: middle and high): refuted, 0 of 1 nets" in verdict([low])
+    assert "ViT (claimed: low and middle): confirmed, 1 of 1 nets" in verdict([vit])
+    # a third that fools no more often than noise may is no carrier
+    assert "low in 0, middle in 0, high in 0" in verdict([net("Convolutional", (0.02, 0, 0))])

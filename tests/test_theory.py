@@ -276,3 +276,46 @@ def test_a_number_that_contradicts_a_theorem_is_an_error_of_ours(
 def test_what_can_t_be_checked_is_said(model: str, weights: str, said: str) -> None:
     with pytest.raises(BenchError, match=said):
         bench.check_theory(model, weights=weights, output=None)
+
+
+def test_what_is_said_to_be_violated_is_found_and_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The mirror image costs the same; were it cheaper, the line would not say violated."""
+    lines, _ = statements.of_widths()
+    said = {one.statement.partition(":")[0].partition(" (")[0]: one for one in lines}
+    favours, energy = said["a small kernel favours high frequencies"], said[
+        "a smaller kernel has more energy in high frequencies"
+    ]  # fmt: skip
+    assert (favours.status, favours.share) == ("violated", 1.0)
+    assert max(abs(favours.low), abs(favours.high)) < 1e-9
+    assert (energy.status, energy.share) == ("violated", 0.5)  # of two pairs one
+    assert energy.low < -0.2 < 0.2 < energy.high
+    plain = statements.cost
+
+    def cheaper(beta: np.ndarray, kernel: int) -> object:
+        found = plain(beta, kernel)
+        low = statements._low(beta) or kernel == len(beta)
+        return found if low else type(found)(kernel, found.low * 0.9, found.high * 0.9)
+
+    monkeypatch.setattr(statements, "cost", cheaper)
+    values, lower = statements._turned()
+    assert lower.all()
+    assert (values < -0.05).all()
+
+
+@pytest.mark.parametrize("family", ["fully-connected", "locally-connected", "deep-full-conv"])
+def test_all_kernels_together_are_those_one_by_one_as_channels(family: str) -> None:
+    entry = registry.model(f"fashionmnist-{family}")
+    net = filters(entry, open_net(entry, "random"))
+    lines, _ = statements.of_kernels(net)
+    whole = [one for one in lines if "together" in one.statement]
+    assert len(whole) == len(net.layers)
+    assert all(one.status == "proved" and one.low >= 0 for one in whole)
+    name, kernels = next(iter(net.layers.items()))
+    some = kernels[:40]
+    sets = Sets.of(net.size, net.window)
+    grid = statements._padded(some, net.size).reshape(1, -1, *net.size)
+    together = statements._together(some, sets)
+    plain = concentration(grid, sets)
+    assert together.slack == pytest.approx(plain.slack)
+    assert together.norm == pytest.approx(plain.norm)
+    assert whole[0].scope == name

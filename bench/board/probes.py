@@ -9,7 +9,10 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
 
 from bench.board.markdown import BACK_LINK
 from bench.board.table import Board
@@ -90,9 +93,27 @@ def read_reports(place: Path) -> tuple[dict[str, tuple[Report, str]], list[str]]
                 broken.append(f"`{path.name}` ({type(error).__name__}: {reason[:200]})")
         if subjects:
             report = probe_class(name)().report(subjects)
+            report = replace(report, brief_note=f"{report.brief_note} {times(subjects)}")
             digest = hashlib.sha256("".join([_code(), *hashes]).encode()).hexdigest()
             found[name] = (report, digest)
     return found, broken
+
+
+def times(subjects: Sequence[Subject]) -> str:
+    """Return in words how long models and twins took, for a hundred samples of each."""
+    per = []
+    for one in subjects:
+        for each in one.both():
+            spent = [float(np.nansum(c["seconds"])) for c in each.parts.values()]
+            samples = max(len(c["seconds"]) for c in each.parts.values())
+            per.append(100 * sum(spent) / samples)
+    low, high = f"{min(per):.3g}", f"{max(per):.3g}"
+    devices = sorted({str(each.metadata.get("device", "?")) for s in subjects for each in s.both()})
+    took = low if low == high else f"{low} to {high}"
+    return (
+        f"100 samples took {took} s a model (wall clock; {len(per)} measured, untrained twins too; "
+        f"{', '.join(devices)})."
+    )
 
 
 def _check(one: Subject, probe: str, model: str) -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bench.cli.engine_options import Address, EngineName, EngineOption, GpusPerTask, Partition
+
 if TYPE_CHECKING:
     from bench.probes.report import Report
+    from bench.run.plan import Plan
     from bench.run.request import Request
 
 Command = Callable[..., None]
@@ -48,6 +51,8 @@ REST = """
         bench probe {name} --model fashionmnist-local-conv-relu
 
         bench probe {name} --model 'fashionmnist-*conv' --limit 500 --workers 2
+
+        bench probe {name} --model 'fashionmnist-*' --engine ray --workers 8
 """
 
 
@@ -101,12 +106,18 @@ def command(name: str) -> Command:
             int, typer.Option("--workers", help="Processes that share the work.")
         ] = 1,
         offline: Annotated[bool, typer.Option("--offline", help="Never ask the network.")] = False,
+        engine: EngineName = "local",
+        address: Address = None,
+        gpus_per_task: GpusPerTask = None,
+        partition: Partition = None,
+        engine_option: EngineOption = None,
     ) -> None:
         given = dict(locals())
         from bench.run.asked import entry_names
 
         names = entry_names(model, dataset)
         options = {key: given[key] for key in SAME}
+        options["engine_options"] = tuple(engine_option or ())
         _all(name, [{**options, "model": entry} for entry in names], twin)
 
     run.__doc__ = TEXTS[name].rstrip() + "\n" + REST.format(name=name)
@@ -117,6 +128,7 @@ def command(name: str) -> Command:
 SAME = (
     *("dataset", "limit", "weights", "trust", "data", "data_dir", "batch_size", "device"),
     *("seed", "output", "overwrite", "workers", "offline"),
+    *("engine", "address", "gpus_per_task", "partition"),
 )
 """Options that mean the same in a request."""
 
@@ -125,23 +137,42 @@ def _all(name: str, each: list[dict[str, object]], twin: bool) -> None:
     from bench.probes.evaluate import asked_of
 
     requests = [asked_of(name, **options) for options in each]
-    found = []
-    for place, request in enumerate(requests):
-        if len(requests) > 1:
-            sys.stderr.write(f"[{place + 1}/{len(requests)}] {request.what.model}\n")
-        found.append(_one(request, twin))
+    if requests[0].how.engine != "local":
+        found = [_told(runs) for runs in _elsewhere(requests, twin)]
+    else:
+        found = []
+        for place, request in enumerate(requests):
+            if len(requests) > 1:
+                sys.stderr.write(f"[{place + 1}/{len(requests)}] {request.what.model}\n")
+            found.append(_told(_here(request, twin)))
     if len(found) > 1:
         from bench.entries.probes import probe_class
 
         _show(probe_class(name)().report(found), several=True)
 
 
-def _one(request: Request, twin: bool) -> object:
-    from bench.probes.evaluate import probe_of, subject_of, with_twin, write_figures
+def _here(request: Request, twin: bool) -> Sequence[Plan]:
+    """Measure a model in this process and its workers."""
+    from bench.probes.evaluate import with_twin
     from bench.screen import Bars
 
     with Bars() as bars, Bars() as others:
-        runs = with_twin(request, twin, (bars, others))
+        return with_twin(request, twin, (bars, others))
+
+
+def _elsewhere(requests: Sequence[Request], twin: bool) -> Sequence[Sequence[Plan]]:
+    """Measure all models in an engine's workers."""
+    from bench.probes.evaluate import elsewhere
+    from bench.screen import OneBar, Sum
+
+    with OneBar() as bar:
+        return elsewhere(requests, twin, bar, Sum(bar, f"{requests[0].how.workers} workers"))
+
+
+def _told(runs: Sequence[Plan]) -> object:
+    """Print what was found of a model, draw it, and return it."""
+    from bench.probes.evaluate import probe_of, subject_of, write_figures
+
     subject = subject_of(runs)
     report = probe_of(runs[0]).report([subject])
     _show(report)

@@ -35,6 +35,7 @@ def theory(
     """
     from bench.results.filesystem import files_at
     from bench.run.asked import entry_names
+    from bench.theory.page import spread
     from bench.theory.report import plan, report, write
 
     files = files_at(output)
@@ -46,10 +47,9 @@ def theory(
         for kind, lines in found.lines.items():
             for line in lines:
                 share = "" if line.share != line.share else f", fails for {100 * line.share:.0f} %"
-                numbers = " / ".join(f"{v:.4g}" for v in (line.low, line.median, line.high))
                 sys.stdout.write(
                     f"{line.status:8}  {line.statement} [{line.scope}"
-                    f"{'' if kind == 'none' else ', ' + kind}]: {line.quantity} {numbers} "
+                    f"{'' if kind == 'none' else ', ' + kind}]: {line.quantity} {spread(line)} "
                     f"(n {line.n}{share})\n"
                 )
         sys.stdout.write("".join(f"Written: {place}\n" for place in write(found, files)))

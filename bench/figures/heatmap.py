@@ -86,8 +86,11 @@ class Drawn:
             )  # fmt: skip
             if not panel.control:
                 axis.axhline(panel.white, **{**REFERENCE, "color": colour[panel.family]})
-        axis.set(xlabel="radius (1 = Nyquist)", ylabel="share", xlim=(0, math.sqrt(2)))
-        axis.set_ylim(0, None)
+        axis.set(
+            xlabel="radius (1 = Nyquist)", ylabel="share sent elsewhere", xlim=(0, math.sqrt(2))
+        )
+        tops = [v.high for panel in self.panels for v in panel.profile if not math.isnan(v.high)]
+        axis.set_ylim(0, 1.3 * max(tops, default=0) or None)  # room for the legend
         axis.legend(fontsize=6.5, ncols=2)
         return figure
 

@@ -14,6 +14,7 @@ from bench.run.probe import probe_of
 if TYPE_CHECKING:
     import pandas as pd
 
+    from bench.run.plan import Plan
     from bench.run.run import Run
 
 
@@ -40,7 +41,7 @@ def measure_probe(run: Run, unit: Unit, through: Callable[[int], None]) -> Table
     return {"rows": probe_table(found, same, run.store.form.schema)}
 
 
-def probe_rows(runs: Sequence[Run]) -> pd.DataFrame:
+def probe_rows(runs: Sequence[Plan]) -> pd.DataFrame:
     """Return the rows of finished runs of one probe, of the samples that were asked for."""
     frame: pd.DataFrame = joined([run.store.read() for run in runs]).to_pandas()
     for name in SAME:

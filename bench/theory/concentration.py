@@ -43,14 +43,24 @@ def concentration(kernels: Floats, sets: Sets) -> Concentration:
         kernels: (N, C, H, W) on the image's grid.
         sets: S and Omega of that size.
     """
-    energy = (kernels**2).sum(1)
+    power = (np.abs(np.fft.fft2(kernels, norm="ortho")) ** 2).sum(1)
+    return of_energies((kernels**2).sum(1), power, sets)
+
+
+def of_energies(energy: Floats, power: Floats, sets: Sets) -> Concentration:
+    """Return kappa of kernels whose channels are summed up.
+
+    Args:
+        energy: (N, H, W) squares over the grid's places.
+        power: (N, H, W) squares of the unitary DFT, in an FFT's order.
+        sets: S and Omega of that size.
+    """
     total = energy.sum((1, 2))
     norm = np.sqrt(total)
     total = np.where(total > 0, total, np.nan)
     inside = np.fft.ifft2(
         np.fft.fft2(energy) * np.conj(np.fft.fft2(_window(sets)))
     ).real.max((1, 2))  # fmt: skip
-    power = (np.abs(np.fft.fft2(kernels, norm="ortho")) ** 2).sum(1)
     off = (total - inside) / total
     # what the FFT's rounding leaves of nothing is nothing
     space = np.sqrt(np.where(off < 1e-13, 0.0, off) + 0 * total)

@@ -29,9 +29,15 @@ NOTES = (
     "The normalised product bound fails by arithmetic, not by training: it fails for untrained "
     "nets just as well. With the unnormalised DFT the norms obey |B on Omega| <= product of |M_l "
     "on Omega|; dividing by the norms would need |B| >= product of |M_l|.",
-    "R_BWC is of one channel, two layers and circular convolution, by a convex program with a "
-    "lower bound from its dual; for these nets, with 32 channels, it is a picture, not a "
-    "measurement. No statement here is about what gradient descent has found.",
+    "R_BWC is of one channel, two layers (a kernel of K places and a free read-out) and circular "
+    "convolution, by a convex program with a lower bound from its dual; for these nets, with 32 "
+    "channels, it is a picture, not a measurement. With every layer confined to K places it is "
+    "infinite for each predictor wider than L (K - 1) + 1 of them, and as monotone: the sets are "
+    "nested whatever the spectra, so that Lemma 1 holds, but not for the reason that its proof "
+    "gives. No statement here is about what gradient descent has found.",
+    "The product bounds need circular convolutions: of fully and locally connected nets they say "
+    "nothing, and there are no lines of them. The supplement multiplies the hidden layers; lines "
+    "with the read-out go one factor further, to what the images are multiplied with.",
     "Of a net with ReLUs there is no one beta, and the products are of its kernels only; the "
     "spectrum of its input gradients is the column grad_rfc of its results.",
 )
@@ -39,6 +45,7 @@ HEAD = (
     "status", "statement", "of", "quantity", "n", "trained", "fails",
     "untrained", "fails untrained",
 )  # fmt: skip
+NO_NET_HEAD = (*HEAD[:5], "least / median / largest", "fails")
 
 Lines = Mapping[str, Sequence[Statement]]
 
@@ -48,7 +55,8 @@ def number(value: float) -> str:
     return "" if value != value else f"{value:.4g}"
 
 
-def _spread(line: Statement | None) -> str:
+def spread(line: Statement | None) -> str:
+    """Return least, median and largest as text, without those that there are not."""
     if line is None:
         return ""
     return " / ".join(filter(None, (number(v) for v in (line.low, line.median, line.high))))
@@ -63,8 +71,8 @@ def _table(lines: Lines) -> list[tuple[str, ...]]:
     twin = {(s.statement, s.scope): s for s in lines["untrained"]}
     return [
         (
-            s.status, s.statement, s.scope, s.quantity, str(s.n), _spread(s), _share(s),
-            _spread(twin.get((s.statement, s.scope))), _share(twin.get((s.statement, s.scope))),
+            s.status, s.statement, s.scope, s.quantity, str(s.n), spread(s), _share(s),
+            spread(twin.get((s.statement, s.scope))), _share(twin.get((s.statement, s.scope))),
         )
         for s in lines["trained"]
     ]  # fmt: skip
@@ -72,7 +80,7 @@ def _table(lines: Lines) -> list[tuple[str, ...]]:
 
 def _without_net(lines: Lines) -> list[tuple[str, ...]]:
     return [
-        (s.status, s.statement, s.scope, s.quantity, str(s.n), _spread(s), _share(s))
+        (s.status, s.statement, s.scope, s.quantity, str(s.n), spread(s), _share(s))
         for s in lines["none"]
     ]
 
@@ -82,7 +90,7 @@ def markdown(name: str, lines: Lines, picture: str, metadata: Mapping[str, Any])
     parts = [
         f"# Theory: {name}", INTRODUCTION, "## This net", _rows(HEAD, _table(lines)),
         f"![Kernels, R_BWC, product bound, beta]({picture})",
-        "## Without a net", _rows(HEAD[:7], _without_net(lines)),
+        "## Without a net", _rows(NO_NET_HEAD, _without_net(lines)),
         "## How to read it", "\n".join(f"- {note}" for note in NOTES), _made(metadata),
     ]  # fmt: skip
     return "\n\n".join(parts) + "\n"
@@ -92,7 +100,6 @@ def _rows(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     def cells(row: Sequence[str]) -> str:
         return "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |"
 
-    head = ["least / median / largest" if h == "trained" and len(head) == 7 else h for h in head]
     return "\n".join([cells(head), "|" + "---|" * len(head), *(cells(r) for r in rows)])
 
 
@@ -115,7 +122,8 @@ def html(name: str, lines: Lines, picture: str, metadata: Mapping[str, Any]) -> 
         f"</title><style>{STYLE}</style></head><body><h1>Theory: {text(name)}</h1>"
         f"<p>{text(INTRODUCTION).replace('**', '')}</p>"
         f"<h2>This net</h2>{table(HEAD, _table(lines))}"
-        f"<figure>{drawn}</figure><h2>Without a net</h2>{table(HEAD[:7], _without_net(lines))}"
+        f"<figure>{drawn}</figure><h2>Without a net</h2>"
+        f"{table(NO_NET_HEAD, _without_net(lines))}"
         f"<h2>How to read it</h2><ul>{notes}</ul><p>{text(_made(metadata))}</p></body></html>\n"
     )
 

@@ -106,15 +106,56 @@ def _zero(values: Floats) -> float:
     return CUTOFFS[k - 1] + (CUTOFFS[k] - CUTOFFS[k - 1]) * before / (before - after)
 
 
-def carriers(attack: Found, white: Found) -> str:
-    """Return which thirds alone fool clearly more often than white noise's, most often first.
+def carrying(attack: Found, white: Found) -> dict[str, float]:
+    """Return the thirds that alone fool clearly more often than white noise's, and how often.
 
     At REACH times the minimal perturbation; a third counts where its interval lies above that of
     the same third of white noise.
     """
     pairs = zip(attack.reached, white.reached, THIRDS, strict=True)
-    shares = [(f.mean, name) for f, w, name in pairs if f.low > w.high]
+    return {name: f.mean for f, w, name in pairs if f.low > w.high}
+
+
+def carriers(attack: Found, white: Found) -> str:
+    """Return in words what `carrying` finds, most often first."""
+    shares = [(mean, name) for name, mean in carrying(attack, white).items()]
     return ", ".join(f"{name} {100 * mean:.0f} %" for mean, name in sorted(shares, reverse=True))
+
+
+def verdict(subjects: Sequence[Subject]) -> str:
+    """Return in words what the measured nets say of the claim, a sentence for each type of net.
+
+    Their untrained twins are counted too: what they do is no doing of training.
+    """
+    said = []
+    for kind, claimed in CLAIMED.items():
+        nets = [one for one in subjects if _type(one) == kind]
+        if not nets:
+            said.append(f"{kind} (claimed: {' and '.join(claimed)}): no net, nothing is decided")
+            continue
+        right, counts = _agree(nets, claimed)
+        word = "refuted" if right == 0 else "confirmed" if right == len(nets) else "undecided"
+        n = sorted(found(one, ATTACK).n for one in nets)
+        images = f"{n[0]}" if n[0] == n[-1] else f"{n[0]} to {n[-1]}"
+        text = f"{kind} (claimed: {' and '.join(claimed)}): {word}, {right} of {len(nets)} nets "
+        text += f"as claimed ({images} images each; a third carries: {counts})"
+        twins = [one.twin for one in nets if one.twin is not None]
+        if twins:
+            right, counts = _agree(twins, claimed)
+            text += f"; untrained: {right} of {len(twins)} as claimed ({counts})"
+        said.append(text)
+    return f"On the nets of this table. {'. '.join(said)}."
+
+
+def _agree(nets: Sequence[Subject], claimed: Sequence[str]) -> tuple[int, str]:
+    """Return how many nets are as claimed, and of how many each third carries the attack."""
+    some = [set(carrying(found(one, ATTACK), found(one, NOISES[0]))) for one in nets]
+    counts = ", ".join(f"{name} in {sum(name in one for one in some)}" for name in THIRDS)
+    return sum(one == set(claimed) for one in some), counts
+
+
+def _type(one: Subject) -> str:
+    return str(one.metadata["type"])
 
 
 def report(probe: Filters, subjects: Sequence[Subject]) -> Report:
@@ -130,11 +171,10 @@ def report(probe: Filters, subjects: Sequence[Subject]) -> Report:
         decided = carriers(whole[0][ATTACK], whole[0][NOISES[0]]) or "none"
         notes = READING.format(factor=probe.factor, decided=decided, reach=REACH)
         parts.append(Part(f"{one.name}: filtered images and perturbations", rows, notes))
-    together = [_claim(subjects)] if len(subjects) > 1 else []
-    brief = _claim(subjects).rows
-    return Report(
-        "Filtered images and perturbations", parts, Drawn(panels), FIGURE, together, brief, CLAIM
-    )
+    claim = _claim(subjects)
+    together = [claim] if len(subjects) > 1 else []
+    title = "Filtered images and perturbations"
+    return Report(title, parts, Drawn(panels), FIGURE, together, claim.rows, claim.notes)
 
 
 FIGURE = (
@@ -156,12 +196,14 @@ READING = (
     "of white noise, at {reach:g} times the minimal perturbation: {decided}."
 )
 CLAIM = (
-    "The claim of Chen et al. 2025 is about the attack's success by third: middle and high for "
-    "convolutional nets, low and middle for transformers. Only the nets listed here were measured; "
-    "where no transformer is among them, its half of the claim is neither confirmed nor refuted. "
-    "A third carries if, at 4 times the minimal perturbation, it alone fools clearly more "
-    "often than the same third of white noise; low, middle, high: that share."
+    "The claim of Chen et al. 2025: middle and high frequencies carry the attack on convolutional "
+    "nets, low and middle ones that on transformers. A third of the radius carries if, at 4 times "
+    "the minimal perturbation, it alone fools clearly more often than the same third of white "
+    "noise (intervals apart); low, middle, high: that share. A net is as claimed if both thirds "
+    "that are claimed carry, and the other one does not."
 )
+CLAIMED = {"Convolutional": ("middle", "high"), "ViT": ("low", "middle")}
+"""Type of net -> the thirds that carry the attack, in the claim of Chen et al. 2025."""
 
 
 def _row(one: Subject, part: str, f: Found) -> dict[str, str]:
@@ -194,7 +236,7 @@ def _claim(subjects: Sequence[Subject]) -> Part:
         rows.append(
             {
                 "model": one.name,
-                "type": str(one.metadata["type"]),
+                "type": _type(one),
                 "n": str(attack.n),
                 **{name: shown(attack.reached[k]) for k, name in enumerate(THIRDS)},
                 **{f"x {name}": shown(attack.multiple[k], 1) for k, name in enumerate(THIRDS)},
@@ -202,4 +244,5 @@ def _claim(subjects: Sequence[Subject]) -> Part:
                 "carried by": carriers(attack, white) or "none",
             }
         )
-    return Part("Which frequencies carry the attack", rows, CLAIM)
+    notes = f"{CLAIM} {verdict(subjects)}"
+    return Part("Which frequencies carry the attack", rows, notes)
