@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,12 @@ def probe(
     seed: int | None = None,
     output: str | Path | None = "results",
     overwrite: bool = False,
+    engine: str = "local",
     workers: int = 1,
+    address: str | None = None,
+    gpus_per_task: float | None = None,
+    partition: str | None = None,
+    engine_options: Sequence[str] = (),
     offline: bool = False,
 ) -> pd.DataFrame:
     """Measure a probe on a model and on the same net untrained.
@@ -38,7 +44,8 @@ def probe(
         limit: the first so many of the protocol's samples.
         twin: also measure the untrained net, `<model>@random`.
         weights: "default" (the entry's), or a file.
-        trust, data, data_dir, batch_size, device, overwrite, workers, offline: as in `evaluate`.
+        trust, data, data_dir, batch_size, device, overwrite, engine, workers, address,
+            gpus_per_task, partition, engine_options, offline: as in `evaluate`.
         seed: of all draws; None: the protocol's.
         output: folder of the results; None: keep nothing on disk.
 
