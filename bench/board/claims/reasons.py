@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from bench.board.claims.estimates import MOST_SEEDS, Estimate, seeds_needed
+from bench.board.claims.estimates import MOST_SEEDS, Estimate, counted, seeds_needed
 from bench.entries.claims import Claim
 from bench.stats.verdicts import Verdict
 
@@ -38,7 +38,7 @@ def reason(
         return depends(*([made[i] for i in side] for side in (what.agree, what.oppose)))
     if len(what.missing) == used:
         most = max(made[i].seeds for i in what.missing)
-        return f"not run: {most} of the seeds that it takes at most" if most else "not run"
+        return f"not run: at most {counted(most)} of any comparison" if most else "not run"
     parts = [f"{len(what.agree)} of {used} comparisons agree, {len(what.oppose)} oppose it"]
     if what.missing:
         parts.append(f"{len(what.missing)} are not run")
