@@ -107,7 +107,7 @@ def _overview(judged: Sequence[Judged]) -> str:
         }
         for j in judged
     ]
-    return "## Verdicts\n\n" + tabular(rows, "github") + "\n\n" + RUNS + "\n"
+    return "## Verdicts\n\n" + tabular(rows, "github") + "\n\n" + RUNS
 
 
 def _study(found: Found, figures: Mapping[str, str]) -> str:
