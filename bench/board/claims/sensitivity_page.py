@@ -143,11 +143,17 @@ def _settings() -> list[tuple[str, str]]:
     return [*STARTS, *((p, attack) for attack, protocols in READINGS for p in protocols)]
 
 
+def _board_difference(found: Estimate) -> str:
+    if not found.measured:
+        return "not run"
+    return signed(found.images) if found.ids else "no image that both keep"
+
+
 def _board_row(found: Estimate, protocol: str, attack: str) -> dict[str, object]:
     return {
         "Pair": markdown(found.label),
         "Protocol": protocol,
         "Attack": attack,
-        "Difference": signed(found.images) if found.measured else "not run",
+        "Difference": _board_difference(found),
         "n": found.ids if found.measured else NONE,
     }
