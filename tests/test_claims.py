@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ import scipy.stats
 from conftest import REPOSITORY
 from study_cases import write_cells
 
-from bench.board.claims import judge, planted, readings, sensitivity
+from bench.board.claims import judge, planted, readings, reasons, sensitivity
 from bench.board.claims.cells import Found, read
+from bench.board.claims.estimates import Estimate
 from bench.board.claims.pairs import comparisons
 from bench.board.claims.submitted import Board
 from bench.entries.claims import Contrast
@@ -545,3 +547,12 @@ def test_rates_that_fit_alike_are_not_told_apart() -> None:
     assert nearer(88.0, 89.5) == 0.002
     assert nearer(89.0, 88.5) is None
     assert nearer(89.5, 90.5) is None  # either side, as far
+
+
+def test_a_control_that_no_nets_could_be_held_to_is_named() -> None:
+    end = Estimate(Contrast.model_validate_json(json.dumps(DIFFERENCE)), (), (), "at the end")
+    loss = replace(end, way="at equal training loss", comparable=False)
+    told = "; no nets that have run could be compared at equal training loss"
+    assert reasons._without_control([end, loss, replace(loss, measured=False)]) == told
+    assert reasons._without_control([end, loss, replace(loss, comparable=True)]) == ""
+    assert reasons._without_control([loss]) == ""  # nothing at all: said elsewhere

@@ -22,6 +22,24 @@ def reason(
         claims: how many claims are read together.
         smallest: smallest effect of interest.
     """
+    return _reason(what, made, claim, claims, smallest) + _without_control(made)
+
+
+def _without_control(made: Sequence[Estimate]) -> str:
+    """Name the ways of comparing that none of the nets that have run could be compared in."""
+    lost = []
+    for way in dict.fromkeys(e.way for e in made if e.measured):
+        mine = [e for e in made if e.measured and e.way == way]
+        if not any(e.comparable for e in mine):
+            lost.append(way)
+    if not lost or not any(e.measured and e.comparable for e in made):
+        return ""
+    return f"; no nets that have run could be compared {' or '.join(lost)}"
+
+
+def _reason(
+    what: Verdict, made: Sequence[Estimate], claim: Claim, claims: int, smallest: float
+) -> str:
     used = len(what.agree) + len(what.oppose) + len(what.open) + len(what.missing)
     if not made:
         return claim.needs or "no contrast of a study decides it"
