@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ import scipy.stats
 from conftest import REPOSITORY
 from study_cases import write_cells
 
-from bench.board.claims import judge, planted, sensitivity
+from bench.board.claims import judge, planted, readings, reasons, sensitivity
 from bench.board.claims.cells import Found, read
+from bench.board.claims.estimates import Estimate
 from bench.board.claims.pairs import comparisons
 from bench.board.claims.submitted import Board
 from bench.entries.claims import Contrast
@@ -225,7 +227,7 @@ def test_what_has_not_run_is_undecided(tmp_path: Path) -> None:
     few = tmp_path / "few"
     write_cells(few, of, gap(0.1, 0.1), [c for c in cells(of) if c.seed < 2])
     some_seeds = judged(few, of)
-    assert some_seeds.why == "not run: 2 of the seeds that it takes at most"
+    assert some_seeds.why == "not run: at most 2 seeds of any comparison"
     # what there is, is shown, with images as its only error
     for e in some_seeds.estimates:
         assert (e.seeds, e.measured) == (2, False)
@@ -509,3 +511,48 @@ def test_found_knows_how_many_ids_there_are() -> None:
     of = study()
     planned = {c.name: c for c in cells(of)}
     assert Found(of, planned, {}).ids == 200
+
+
+# ---------------------------------------------------------------- the registry's learning rates
+
+
+def test_the_registrys_rates_stand_beside_table_3_and_what_was_measured(tmp_path: Path) -> None:
+    of = study(seeds=2)
+    gone = {"full-conv-lr0.01-seed0", "full-conv-lr0.01-seed1"}
+    write_cells(tmp_path, of, gap(0.1, 0.1), diverged=lambda cell: cell.name in gone)
+    found = {one.entry: one for one in readings.readings(read(tmp_path, of))}
+    assert len(found) == 16
+    # as study_cases writes it: 90 - 80 / (1 + 100 * rate * 16)
+    local = found["fashionmnist-local-conv-relu"]
+    assert (local.printed, local.chosen) == (90.5, 0.01)
+    assert local.measured == {
+        0.01: [pytest.approx(90 - 80 / 17)] * 2,
+        0.002: [pytest.approx(90 - 80 / 4.2)] * 2,
+    }
+    assert local.nearer == 0.01
+    assert found["fashionmnist-full-conv"].diverged == {0.01: 2}
+    assert found["fashionmnist-full-conv"].nearer is None
+    assert found["fashionmnist-deep-local-conv-relu"].measured == {}
+    text = readings.section(read(tmp_path, of))
+    assert "2 diverged" in text
+    assert "0.01 ends at 90.98 % test" in text  # the ablation that the entry notes, and its 91.7
+    assert "91.7" in text
+
+
+def test_rates_that_fit_alike_are_not_told_apart() -> None:
+    def nearer(fast: float, slow: float) -> float | None:
+        return readings.Reading("x", 90.0, 0.01, {0.01: [fast], 0.002: [slow]}, {}, "").nearer
+
+    assert nearer(89.0, 88.0) == 0.01
+    assert nearer(88.0, 89.5) == 0.002
+    assert nearer(89.0, 88.5) is None
+    assert nearer(89.5, 90.5) is None  # either side, as far
+
+
+def test_a_control_that_no_nets_could_be_held_to_is_named() -> None:
+    end = Estimate(Contrast.model_validate_json(json.dumps(DIFFERENCE)), (), (), "at the end")
+    loss = replace(end, way="at equal training loss", comparable=False)
+    told = "; no nets that have run could be compared at equal training loss"
+    assert reasons._without_control([end, loss, replace(loss, measured=False)]) == told
+    assert reasons._without_control([end, loss, replace(loss, comparable=True)]) == ""
+    assert reasons._without_control([loss]) == ""  # nothing at all: said elsewhere

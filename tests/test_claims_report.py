@@ -140,6 +140,7 @@ def test_the_report_says_what_the_blocks_say(toys: Path, tmp_path: Path) -> None
     assert "1 - .95^(1 / 2) for 2 claims" in " ".join(page.split())
     assert "None but this." in page
     assert "provisional" not in page
+    assert "| **supported** | 12 of 12 |" in " ".join(page.split())
     # the board's models have seeds under the primary attack only
     assert "**undecided**: 1 of 2 comparisons agree" in page
     assert "weights as they are, over images alone" in page
@@ -172,10 +173,13 @@ def test_a_partial_study_is_reported_with_what_is_missing(toys: Path, tmp_path: 
         path.unlink()
     page = report(toys, SUBMISSIONS, tmp_path).files["claims.md"].decode()
     assert "6 of 12 cells (training runs) are measured. Verdicts are provisional" in page
-    assert "**undecided**: 2 of 4 comparisons agree, 0 oppose it; 2 are not run." in page
+    lines = " ".join(page.split())
+    assert "Measured are 6 of the 12 training runs of toy, " in lines
+    assert "| **undecided**, provisional | 6 of 12 |" in lines
+    assert "(provisional): 2 of 4 comparisons agree, 0 oppose it; 2 are not run." in page
     assert "it takes: `bench study run toy --group all`" in page
     nothing = report(tmp_path / "none", SUBMISSIONS, tmp_path).files
-    assert "**undecided**: not run." in nothing["claims.md"].decode()
+    assert "**undecided** (provisional): not run." in nothing["claims.md"].decode()
     assert "Not run: `bench study run toy-planted`" in nothing["planted.md"].decode()
     assert "figures/studies/toy.svg" not in nothing
 

@@ -17,6 +17,7 @@ from bench.board.build import build
 from bench.board.claims_page import claims
 from bench.board.lead import lead
 from bench.board.lean import RFC_END, lean, resampling
+from bench.board.markdown import index
 from bench.board.page import LIMIT, OWN, page
 from bench.board.table import Board, Contrasted, Table
 from bench.board.write import existing
@@ -190,6 +191,14 @@ def test_claims_are_shown_and_left_alone(tmp_path: Path) -> None:
     ]
     (tmp_path / "claims.md").write_text(text + "\n[All data sets](README.md)\n")
     assert set(existing(tmp_path)) == {"README.md"}
+
+
+def test_the_index_links_the_pages_of_studies_that_are_there() -> None:
+    board = Board((), ())
+    assert "What studies show" not in index(board)
+    text = index(board, ["planted.md", "claims.md"])
+    links = re.findall(r"\]\(((?:claims|sensitivity|planted)\.md)\)", text)
+    assert links == ["claims.md", "planted.md"]
 
 
 def test_dark_figures_change_ink_and_paper_alone() -> None:

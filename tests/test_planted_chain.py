@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import REPOSITORY
 
 from bench.board.claims.cells import read
 from bench.entries import registry
@@ -70,3 +71,22 @@ def test_an_epoch_is_as_long_with_fewer_images() -> None:
     fixed = Factors.of({**factors.model_dump(exclude_none=True), "data_seed": 3})
     np.testing.assert_array_equal(splits(fixed, 9)[0].images, train.images)
     assert not (splits(factors, 9)[0].images == train.images).all()
+
+
+@pytest.mark.parametrize("band", [0.2, 1.2])
+def test_the_committed_optimum_is_the_closed_form(band: float) -> None:
+    study = registry.study("planted-2026")
+    found = read(REPOSITORY / "submissions/studies", study)
+    name = next(
+        n
+        for n, cell in found.planned.items()
+        if cell.group == "optimum" and cell.factors.band == band and cell.seed == 1
+    )
+    data = Planted.of(found.planned[name].factors, 1)
+    images, _ = data.split("test", 100)
+    truth = rfc(minima(best(data), images, box=True), data.shape)
+    rows = found.nets[name].rows[0]
+    measured = rows.values["rfc"]
+    assert len(measured) == 100
+    assert measured == pytest.approx(truth, abs=1e-3)  # image by image
+    assert measured[rows.kept].mean() == pytest.approx(truth[rows.kept].mean(), abs=2e-4)

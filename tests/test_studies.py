@@ -22,6 +22,7 @@ from torch.nn import functional as F
 import bench
 from bench.attacks.affine import exact
 from bench.cli.main import call
+from bench.cli.study_text import plan_lines
 from bench.entries import registry
 from bench.entries.factors import Factors, matches
 from bench.entries.read import read_entry
@@ -35,6 +36,7 @@ from bench.results.presence import Presence, Watch
 from bench.results.study_blocks import StudyBlock
 from bench.spectrum import spectral_metrics
 from bench.studies import places
+from bench.studies.cost import estimated_seconds
 from bench.studies.defences import Noise, PgdL2
 from bench.studies.free import free_rfc
 from bench.studies.images import VARIANTS, Data, load
@@ -43,7 +45,7 @@ from bench.studies.nets import SameConv, described
 from bench.studies.plan import hours_left, plan
 from bench.studies.run import run
 from bench.studies.source import Source
-from bench.studies.timing import timed
+from bench.studies.timing import Timer, timed
 from bench.training.job import Split
 
 assert tiny, "a fixture"
@@ -459,11 +461,33 @@ def test_the_plan_counts_and_takes_seconds_from_finished_cells(tiny: Path, whole
     expected = facts["seconds"]["train"] + facts["seconds"]["measure"]
     assert found.cells[1].seconds == pytest.approx(expected)
     assert found.cells[1].measured
-    assert hours_left(found.of("linear")) == pytest.approx(expected / 3600)
-    assert hours_left(found.cells) is None  # nobody knows what ReLU costs
+    assert hours_left(found.of("linear")) == (pytest.approx(expected / 3600), 0)
+    assert hours_left(found.cells) == (pytest.approx(expected / 3600), 2)  # without ReLU nets
+    assert "all                    4     1       >0.0" in plan_lines(found, every=False)
     guessed = plan(shelf, shelf.study.blocks(), lambda cell: 36.0)
-    assert hours_left(guessed.of("relu")) == pytest.approx(2 * 36 / 3600)
+    assert hours_left(guessed.of("relu")) == (pytest.approx(2 * 36 / 3600), 0)
     assert not guessed.cells[2].measured
+
+
+def test_timing_ends_when_its_seconds_are_spent(tiny: Path) -> None:
+    cells = [block.cells[0] for block in registry.study("tiny").blocks()]
+    clock = iter([0.0, 0.0, 59.0, 61.0]).__next__
+    told: list[tuple[str, float]] = []
+    timer = Timer(60.0, lambda *line: told.append(line), lambda cell: 5.0, clock)
+    # the second is begun within the budget and finished, the third is not begun
+    assert [timer(cell) for cell in cells[:3]] == [5.0, 5.0, None]
+    assert told == [(cells[0].name, 0.0), (cells[1].name, 59.0)]
+    assert estimated_seconds(cells, {}, lambda cell: None) == {}
+
+
+def test_a_plan_without_time_for_timing_says_what_it_does_not_know(
+    tiny: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(["study", "plan", "tiny", "--budget", "0"]) == 0
+    shown = capsys.readouterr()
+    assert "Not timed: 2 kinds of cells" in shown.out
+    assert shown.err == ""
+    assert call(["study", "plan", "tiny", "--budget", "-1"]) == 2
 
 
 def test_a_cell_can_be_timed(tiny: Path) -> None:

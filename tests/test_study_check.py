@@ -174,6 +174,24 @@ def test_forged_metadata_are_found(
     assert message in problems(forged(whole, tmp_path, facts=change))
 
 
+def test_a_diverged_net_may_lack_the_closed_form_where_the_search_failed(
+    whole: Path, tmp_path: Path
+) -> None:
+    def fail(rows: Columns) -> None:
+        for name in ("l2", "rfc", "hfe", "f50", "dc_share", "windowed_rfc", "free_rfc"):
+            rows[name][0] = np.nan
+        rows["status"][0] = "init_failed"
+
+    def diverge(known: dict[str, Any]) -> None:
+        for facts in known["cells"].values():
+            facts["diverged"] = {"epoch": 3, "text": "the loss is not finite"}
+
+    assert "free_rfc of affine nets" in problems(forged(whole, tmp_path / "fine", fail))
+    assert "free_rfc" not in problems(forged(whole, tmp_path / "gone", fail, diverge))
+    only = put("free_rfc", np.nan)
+    assert "free_rfc of affine nets" in problems(forged(whole, tmp_path / "ok", only, diverge))
+
+
 def test_foreign_files_are_found(whole: Path, tmp_path: Path) -> None:
     folder = tmp_path / "studies" / "tiny"
     folder.mkdir(parents=True)

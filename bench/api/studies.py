@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from bench.studies.plan import StudyPlan
     from bench.studies.run import Progress
+
+TIMING_SECONDS = 60.0
+"""Of a plan, in which kinds of cells that nobody has run yet are timed."""
 
 
 def study_plan(
@@ -19,6 +22,8 @@ def study_plan(
     output: str | Path = "results/studies",
     submissions: str | Path | None = "submissions/studies",
     time: bool = True,
+    budget: float = TIMING_SECONDS,
+    tell: Callable[[str, float], None] | None = None,
 ) -> StudyPlan:
     """Return a study's cells, which of them are there, and what the others cost.
 
@@ -29,6 +34,8 @@ def study_plan(
         output: as in `study_run`.
         submissions: as in `study_run`.
         time: time kinds of cells of which none is finished; False: their cost stays unknown.
+        budget: seconds of timing in all; kinds that are left then stay unknown.
+        tell: is told of each cell that is timed, and how many seconds are spent before it.
 
     Raises:
         BenchError: there is no such study, group or cell.
@@ -45,9 +52,9 @@ def study_plan(
     )
     if not time:
         return plan(asked.shelf(), asked.blocks())
-    from bench.studies.timing import timed
+    from bench.studies.timing import Timer
 
-    return plan(asked.shelf(), asked.blocks(), timed)
+    return plan(asked.shelf(), asked.blocks(), Timer(budget, tell))
 
 
 def study_run(

@@ -57,6 +57,7 @@ def probe(
         BenchError: the request can't be met; the text says what to do.
     """
     options = {key: value for key, value in locals().items() if key not in ("name", "twin")}
+    options["engine_options"] = tuple(engine_options)
     from bench.probes.evaluate import asked_of, with_twin
     from bench.run.measure_probe import probe_rows
 

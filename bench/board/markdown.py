@@ -187,13 +187,27 @@ def _flag_list() -> str:
     return "\n".join(f"- **{markdown(flag)}**: {text}" for flag, text in MEANINGS.items())
 
 
-def index(board: Board, claims: Sequence[str] = ()) -> str:
-    """Return the index page."""
+STUDY_PAGES = {
+    "claims.md": "the paper's claims, each with a verdict",
+    "sensitivity.md": "whether they survive other choices",
+    "planted.md": "data with a known right answer",
+}
+"""What `bench study report` writes beside the board -> what is in it."""
+
+
+def index(board: Board, studies: Sequence[str] = ()) -> str:
+    """Return the index page.
+
+    Args:
+        board: what it shows.
+        studies: which of STUDY_PAGES are there.
+    """
     parts = [INDEX_TITLE, *(markdown(text) for text in lead(board.tables)), CAUTION]
     parts += ["One page to sort, filter, plot and compare: [index.html](index.html) (open the "]
     parts[-1] += "file, it needs no network). All numbers: [leaderboard.csv](leaderboard.csv)."
-    if claims:
-        parts[-1] += " What studies show: [claims.md](claims.md)."
+    links = [f"[{STUDY_PAGES[name]}]({name})" for name in STUDY_PAGES if name in studies]
+    if links:
+        parts[-1] += f" What studies show: {'; '.join(links)}."
     rows = [_of_table(table) for table in board.tables]
     parts += [_render(rows) if rows else "No submissions yet."]
     if board.unusable:

@@ -9,7 +9,15 @@ from pathlib import Path
 from bench.board.claims_page import claims
 from bench.board.csv_file import csv_text
 from bench.board.drawn import CAPTIONS, figures
-from bench.board.markdown import BACK_LINK, INDEX_TITLE, further, index, page, slug
+from bench.board.markdown import (
+    BACK_LINK,
+    INDEX_TITLE,
+    STUDY_PAGES,
+    further,
+    index,
+    page,
+    slug,
+)
 from bench.board.page import page as html
 from bench.board.probes import with_probes
 from bench.board.shown import Shown, read
@@ -56,7 +64,8 @@ def render(board: Board, folder: Path, with_figures: bool = True) -> dict[str, b
         files[f"{name}.md"] = page(tables[0].rules.dataset.title, tables, captions, told).encode()
         for table in tables:
             files |= {n: text.encode() for n, text in further(table, captions).items()}
-    files["README.md"] = index(board, told).encode()
+    there = [name for name in STUDY_PAGES if (folder / name).is_file()]
+    files["README.md"] = index(board, there).encode()
     files["leaderboard.csv"] = csv_text(board).encode()
     files["index.html"] = html(board, shown, captions, told).encode()
     return with_probes(files, board, folder, with_figures)

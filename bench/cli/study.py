@@ -48,16 +48,31 @@ def plan(
     time: Annotated[
         bool, typer.Option("--time/--no-time", help="Time kinds of cells that nobody has run yet.")
     ] = True,
+    budget: Annotated[
+        float, typer.Option("--budget", metavar="SECONDS", help="Of timing; then the rest is ?.")
+    ] = 60.0,
 ) -> None:
     """Show a study: its groups, how many cells are there, and the hours that the rest takes.
 
     Hours are those of one process. They come from the finished cells of the same kind; where there
-    are none, from some timed steps on this machine (marked ~).
+    are none, from some timed steps on this machine (marked ~), for about a minute in all; what is
+    not timed by then is unknown, and the hours are more than those shown (marked >).
     """
     from bench.api.studies import study_plan
+    from bench.cli.study_progress import timing
     from bench.cli.study_text import plan_lines
 
-    found = study_plan(name, cells=cells or (), groups=group or (), output=output, time=time)
+    if not budget >= 0:
+        raise BenchError(f"expected --budget of at least 0 seconds, got {budget:g}")
+    found = study_plan(
+        name,
+        cells=cells or (),
+        groups=group or (),
+        output=output,
+        time=time,
+        budget=budget,
+        tell=timing(budget),
+    )
     sys.stdout.write("\n".join(plan_lines(found, every)) + "\n")
 
 
@@ -120,7 +135,7 @@ def run(
 
     One Parquet file a finished block goes to OUTPUT/NAME/. The same command, given again, goes on
     where it was; given twice at once, here or on a machine that shares the folder, both take a
-    part.     Blocks of submissions/studies/ count as done.
+    part. Blocks of submissions/studies/ count as done.
     """
     from bench.cli.study_progress import Lines
 

@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 
 from bench.studies.run import Progress
 
 LINE_EVERY = 60.0
 """Seconds between lines within a block."""
+
+
+def timing(budget: float) -> Callable[[str, float], None]:
+    """Return what writes a line for each cell that a plan times, to standard error."""
+
+    def tell(name: str, spent: float) -> None:
+        sys.stderr.write(f"timing some steps of {name} ({spent:.0f} of {budget:.0f} s spent)\n")
+        sys.stderr.flush()
+
+    return tell
 
 
 class Lines(Progress):

@@ -35,8 +35,13 @@ def plan_lines(found: StudyPlan, every: bool) -> list[str]:
         f"{len(study.contrasts)} contrasts for {len(study.claims)} claims; finished blocks have "
         f"{found.bytes / 2**20:.1f} MiB.",
         "Hours of one process; ~: not all from finished cells, some steps were timed instead; "
-        "?: not timed.",
+        "?: not timed; >: more, since some are not timed.",
     ]
+    unknown = unknown_kinds(found.cells)
+    if unknown:
+        lines.append(
+            f"Not timed: {unknown} kinds of cells; `--budget SECONDS` gives the timing more time."
+        )
     return lines
 
 
@@ -48,11 +53,19 @@ def _row(name: str, cells: Sequence[CellPlan]) -> str:
 def _hours(cells: Sequence[CellPlan]) -> str:
     from bench.studies.plan import hours_left
 
-    hours = hours_left(cells)
-    if hours is None:
+    hours, unknown = hours_left(cells)
+    known = [p for p in cells if not p.done and p.seconds is not None]
+    if unknown and not known:
         return "?"
-    timed = any(not planned.done and not planned.measured for planned in cells)
-    return f"{'~' if timed else ''}{hours:.1f}"
+    timed = any(not planned.measured for planned in known)
+    return f"{'>' if unknown else ''}{'~' if timed else ''}{hours:.1f}"
+
+
+def unknown_kinds(cells: Sequence[CellPlan]) -> int:
+    """Return of how many kinds of cells it is not known how long they take."""
+    from bench.studies.cost import kind_of
+
+    return len({kind_of(p.cell) for p in cells if not p.done and p.seconds is None})
 
 
 def _cell(planned: CellPlan) -> str:

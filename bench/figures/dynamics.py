@@ -82,8 +82,7 @@ def _axes(axes: Sequence[Axes], title: str) -> None:
     decimals(axes[0].xaxis)
     axes[0].invert_xaxis()
     axes[1].set_xlabel("test accuracy (%)")
-    axes[2].set(xlabel="margin: median L2 norm of the perturbation", xscale="log")
-    decimals(axes[2].xaxis)
+    axes[2].set_xlabel("margin: median L2 norm of the perturbation")
 
 
 def _legend(figure: Figure, colour: dict[str, str], rates: Sequence[float]) -> None:

@@ -18,7 +18,8 @@ WAY_COLOURS = ("#0072B2", "#E69F00", "#D55E00", "#009E73", "#6B6B6B", "#B5539C")
 CAPTION = (
     "Point: the difference. Thick line: the interval that the verdict rests on; thin line: "
     "intervals of this width hold together within and over all claims. A cross has no interval "
-    "(fewer than three seeds). Gray: differences that count as none."
+    "(fewer than three seeds). Gray: differences that count as none. A line that reaches the frame "
+    "goes on beyond it; an arrowhead: so does the thick one."
 )
 
 
@@ -80,7 +81,10 @@ class Forest:
         for axis, group in zip(axes, self.groups, strict=True):
             _panel(axis, group, colour)
         axes[-1].set_xlabel(self.axis)
-        axes[-1].set_xlim(*_limits(self.groups))
+        limits = _limits(self.groups)
+        axes[-1].set_xlim(*limits)
+        for axis, group in zip(axes, self.groups, strict=True):
+            _cut(axis, group, colour, limits)
         _legend(figure, colour)
         return figure
 
@@ -107,6 +111,18 @@ def _panel(axis: Axes, group: Group, colour: dict[str, str]) -> None:
     axis.set_ylim(len(labels) - 0.4, -0.6)
     axis.set_title(group.title, loc="left", fontsize=8)
     axis.grid(visible=False, axis="y")
+
+
+def _cut(axis: Axes, group: Group, colour: dict[str, str], limits: tuple[float, float]) -> None:
+    """Mark at the frame where an interval that a verdict rests on goes on beyond it."""
+    for place, line in enumerate(group.lines):
+        for end, bound, head, beyond in (
+            (line.own.low, limits[0], "<", line.own.low < limits[0]),
+            (line.own.high, limits[1], ">", line.own.high > limits[1]),
+        ):
+            if math.isfinite(end) and beyond:
+                tint = colour[line.way]
+                axis.plot(bound, place, head, ms=5, color=tint, clip_on=False, zorder=3)
 
 
 def _limits(groups: Sequence[Group]) -> tuple[float, float]:

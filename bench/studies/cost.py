@@ -41,22 +41,21 @@ def measured_seconds(blocks: Iterable[Mapping[str, Any]]) -> dict[Kind, float]:
 def estimated_seconds(
     cells: Iterable[Cell],
     known: Mapping[Kind, float],
-    timed: Callable[[Cell], float] | None,
+    timed: Callable[[Cell], float | None] | None,
 ) -> dict[Kind, tuple[float, bool]]:
     """Return kind -> (seconds of a cell, whether they were measured on finished cells).
 
     Args:
         cells: whose kinds are asked for.
         known: from `measured_seconds`.
-        timed: a short timing of a kind that is not known; None: such kinds are left out.
+        timed: a short timing of a kind that is not known, None where there is no time for it;
+            such kinds are left out.
     """
-    found: dict[Kind, tuple[float, bool]] = {}
+    first: dict[Kind, Cell] = {}
     for cell in cells:
-        kind = kind_of(cell)
-        if kind in found:
-            continue
-        if kind in known:
-            found[kind] = (known[kind], True)
-        elif timed is not None:
-            found[kind] = (timed(cell), False)
+        first.setdefault(kind_of(cell), cell)
+    found = {kind: (known[kind], True) for kind in first if kind in known}
+    for kind, cell in first.items():
+        if kind not in found and timed is not None and (seconds := timed(cell)) is not None:
+            found[kind] = (seconds, False)
     return found

@@ -46,23 +46,26 @@ class StudyPlan:
         return [planned for planned in self.cells if planned.cell.group == group]
 
 
-def hours_left(cells: Sequence[CellPlan]) -> float | None:
-    """Return the hours that one process takes for what is missing; None if that is not known."""
+def hours_left(cells: Sequence[CellPlan]) -> tuple[float, int]:
+    """Return the hours that one process takes for what is missing, and of how many it is unknown.
+
+    The hours are without those cells.
+    """
     seconds = [planned.seconds for planned in cells if not planned.done]
     known = [s for s in seconds if s is not None]
-    return sum(known) / 3600 if len(known) == len(seconds) else None
+    return sum(known) / 3600, len(seconds) - len(known)
 
 
 def plan(
-    shelf: Shelf, blocks: Sequence[Block], timed: Callable[[Cell], float] | None = None
+    shelf: Shelf, blocks: Sequence[Block], timed: Callable[[Cell], float | None] | None = None
 ) -> StudyPlan:
     """Return the plan of some blocks of a study.
 
     Args:
         shelf: where blocks are looked for.
         blocks: which.
-        timed: a short timing of a missing cell of whose kind none is finished; None: such cells'
-            cost stays unknown.
+        timed: a short timing of a missing cell of whose kind none is finished; where it is None or
+            gives None, such cells' cost stays unknown.
     """
     paths = {block.name: shelf.find(block) for block in shelf.study.blocks()}
     there = [path for path in paths.values() if path is not None]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,36 @@ def timed(cell: Cell) -> float:
     one = (time.monotonic() - begin) / SAMPLES
     attacked = sum(cell.samples_at(epoch) for epoch in cell.checkpoints)
     return training + one * (attacked if cell.factors.relu else SAMPLES * len(cell.checkpoints))
+
+
+class Timer:
+    """Times cells until some seconds are spent; one that is begun is finished.
+
+    Args:
+        budget: seconds in all, at least 0.
+        tell: is told of each cell that is timed, and how many seconds are spent before it.
+        one: about how many seconds a cell takes.
+        clock: seconds, never going back.
+    """
+
+    def __init__(
+        self,
+        budget: float,
+        tell: Callable[[str, float], None] | None = None,
+        one: Callable[[Cell], float] = timed,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._budget, self._one, self._clock = budget, one, clock
+        self._tell = tell or (lambda name, spent: None)
+        self._begin = clock()
+
+    def __call__(self, cell: Cell) -> float | None:
+        """Return about how many seconds a cell takes; None: the budget is spent."""
+        spent = self._clock() - self._begin
+        if spent >= self._budget:
+            return None
+        self._tell(cell.name, spent)
+        return self._one(cell)
 
 
 def _random(cell: Cell) -> tuple[Data, int]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from bench.board.claims.agreement import agreement
 from bench.board.claims.cells import Found
 from bench.board.claims.estimates import Estimate, absent, estimate, planned
+from bench.board.claims.pairs import comparisons
 from bench.board.claims.reasons import reason
 from bench.board.claims.submitted import Board, estimates
 from bench.entries.claims import Claim, Contrast
@@ -27,6 +28,8 @@ class Judged:
         verdict: by the rule of `bench.stats.verdicts`.
         claims: how many claims are read together.
         why: the verdict's reason: on what it depends, or what is missing.
+        cells: names of the training runs that decide it, measured or not; none of
+            submitted models.
     """
 
     found: Found
@@ -37,6 +40,17 @@ class Judged:
     verdict: Verdict
     claims: int
     why: str
+    cells: frozenset[str] = frozenset()
+
+    @property
+    def cells_there(self) -> int:
+        """How many of its training runs are measured."""
+        return sum(name in self.found.nets for name in self.cells)
+
+    @property
+    def provisional(self) -> bool:
+        """Some of what decides it is not measured yet, so that the verdict may still change."""
+        return self.cells_there < len(self.cells) or any(not e.measured for e in self.estimates)
 
 
 def family_size(studies: Sequence[Found]) -> int:
@@ -59,7 +73,16 @@ def _judged(found: Found, claim: Claim, board: Board, claims: int) -> Judged:
     why = reason(what, made, claim, claims, found.study.smallest)
     beside = [by_name[name] for name in claim.beside]
     shown = [e for c in beside for e in measured(found, c, board, claims, family)]
-    return Judged(found, claim, contrasts, tuple(made), tuple(shown), what, claims, why)
+    cells = frozenset(name for c in contrasts for name in cells_of(found, c))
+    return Judged(found, claim, contrasts, tuple(made), tuple(shown), what, claims, why, cells)
+
+
+def cells_of(found: Found, contrast: Contrast) -> set[str]:
+    """Return the names of the planned cells that a contrast compares."""
+    if contrast.kind == "board":
+        return set()
+    sides = (side for c in comparisons(found.study, contrast) for side in c.sides)
+    return {name for side in sides for name in side.cells.values()}
 
 
 def size(found: Found, contrast: Contrast) -> int:

@@ -12,7 +12,7 @@ from bench.board.tabular import tabular
 from bench.board.text import NONE, markdown
 from bench.figures import dynamics, forest
 from bench.stats.intervals import Interval
-from bench.stats.verdicts import says
+from bench.stats.verdicts import says, state
 
 TITLE = "# What controlled studies say of the paper's claims\n"
 HOW = """\
@@ -45,7 +45,18 @@ interval.
 
 A claim of equality agrees where the whole interval lies within its margin, and is opposed where
 it lies outside. With this rule all verdicts of the page hold together in 95 % of studies
-(`tests/test_verdicts.py` simulates it). RFC says where a net is attackable, not how easily.
+(`tests/test_verdicts.py` simulates it), read once, when the study is whole. RFC says where a net is
+attackable, not how easily.
+"""
+PEEKING = """\
+**These verdicts are provisional.** {counts}. The page is made anew as training runs
+come in, and the 95 % hold for one look at the whole study, not for the first look at which a
+verdict shows: looking often gives a chance result more chances. A verdict marked *provisional*
+may change; those who quote it should say how much was measured. Runs are made in the plan's order.
+"""
+RUNS = """\
+Runs: training runs that are measured, of those that decide the claim; a claim about submitted
+models has none of its own.
 """
 
 
@@ -67,6 +78,12 @@ def page(
     smallest = studies[0].study.smallest if studies else 0.02
     error = 1 - 0.95 ** (1 / claims)
     parts = [TITLE, HOW.format(error=error, claims=claims, smallest=smallest)]
+    if any(j.provisional for j in judged):
+        counts = ", ".join(
+            f"{len(f.nets)} of the {len(f.planned)} training runs of {f.study.name}"
+            for f in studies
+        )
+        parts.append(PEEKING.format(counts=f"Measured are {counts}"))
     if links:
         parts.append("More: " + ", ".join(f"[{text}]({path})" for text, path in links) + ".\n")
     parts.append(_overview(judged))
@@ -84,12 +101,13 @@ def _overview(judged: Sequence[Judged]) -> str:
         {
             "Claim": f"[{j.claim.name}](#{j.claim.name})",
             "Sentence": markdown(j.claim.sentence),
-            "Verdict": f"**{j.verdict.word}**",
+            "Verdict": f"**{j.verdict.word}**" + ", provisional" * j.provisional,
+            "Runs": f"{j.cells_there} of {len(j.cells)}" if j.cells else NONE,
             "Because": markdown(j.why),
         }
         for j in judged
     ]
-    return "## Verdicts\n\n" + tabular(rows, "github") + "\n"
+    return "## Verdicts\n\n" + tabular(rows, "github") + "\n\n" + RUNS
 
 
 def _study(found: Found, figures: Mapping[str, str]) -> str:
@@ -122,7 +140,8 @@ def _unused(found: Found) -> list[str]:
 def _claim(judged: Judged, figures: Mapping[str, str]) -> str:
     claim, study = judged.claim, judged.found.study
     lines = [f'<a id="{claim.name}"></a>\n', f"### {markdown(claim.sentence)}\n"]
-    lines.append(f"**{judged.verdict.word}**: {markdown(judged.why)}.\n")
+    word = f"**{judged.verdict.word}**" + " (provisional)" * judged.provisional
+    lines.append(f"{word}: {markdown(judged.why)}.\n")
     lines.append(f"Source: {markdown(claim.source)}.")
     if claim.reading:
         lines.append(f"Read as: {markdown(claim.reading)}")
@@ -194,8 +213,7 @@ def _together(made: Sequence[Estimate]) -> list[tuple[Estimate, ...]]:
 
 def _row(some: Sequence[Estimate], margin: float) -> dict[str, object]:
     found = some[0]
-    answer = {"agree": "agrees", "oppose": "opposes", "open": "open"}
-    word = answer[says(found.contrast.expect, found.own, margin)]
+    word = _word(found, margin)
     if not found.measured:
         word = "not run"
     elif not found.comparable:
@@ -215,6 +233,14 @@ def _row(some: Sequence[Estimate], margin: float) -> dict[str, object]:
         "Says": word,
         "Note": note or NONE,
     }
+
+
+def _word(found: Estimate, margin: float) -> str:
+    """Return what an interval says of the claim; where it opposes one, whether by smallness."""
+    answer = {"agree": "agrees", "oppose": "opposes", "open": "open"}
+    word = answer[says(found.contrast.expect, found.own, margin)]
+    small = word == "opposes" and state(found.own, margin) == "none"
+    return f"{word}: within {margin:g} of 0" if small else word
 
 
 def signed(found: Interval) -> str:

@@ -21,7 +21,8 @@ net's **bias** is its mean RFC minus the optimum's, on the images that both clas
 what the architecture and its training add to what the data ask for.
 
 Bias in brackets: 95 % over seeds, Student's t, each by itself. Templates and images are drawn
-anew for every seed, so that the interval covers them too. A bias goes with the accuracy that is
+anew for every seed, so that the interval covers them too. Where a seed diverged there is none:
+those that are left were chosen by what happened to them. A bias goes with the accuracy that is
 lost: a net that has not found the signal is not an architecture's last word on where it looks.
 """
 
@@ -30,7 +31,10 @@ def page(found: Found, some: Sequence[Point], figure: str | None) -> str:
     """Return the page of one study of planted data."""
     study = found.study
     lines = [TITLE, HOW, f"## {markdown(study.title)}\n"]
-    lines.append(f"{len(found.nets)} of {len(found.planned)} cells are measured.")
+    rest = " What is shown is provisional until the others are." * (
+        len(found.nets) < len(found.planned)
+    )
+    lines.append(f"{len(found.nets)} of {len(found.planned)} cells are measured.{rest}")
     lines.append(f"The study's claims are in [claims.md](claims.md#{_first_claim(found)}).\n")
     if not some:
         lines.append(f"Not run: `bench study run {study.name}`.\n")
@@ -42,8 +46,14 @@ def page(found: Found, some: Sequence[Point], figure: str | None) -> str:
     for law, mine in by_law.items():
         lines.append(f"### {law}\n")
         lines.append(tabular([_row(p) for p in _ordered(mine)], "github") + "\n")
-    lines += ["Notes:\n", *(f"- {markdown(n)}" for n in (*study.notes, *study.known))]
-    return "\n".join(lines) + "\n\nMade by `bench study report`; never edited by hand.\n"
+    for title, notes in (
+        ("Notes", study.notes),
+        ("Known when the plan was written", study.known),
+        ("Deviations from the written plan", study.deviations),
+    ):
+        if notes:
+            lines += [f"{title}:\n", *(f"- {markdown(n)}" for n in notes), ""]
+    return "\n".join(lines) + "\nMade by `bench study report`; never edited by hand.\n"
 
 
 def _first_claim(found: Found) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from bench.board.claims.estimates import MOST_SEEDS, Estimate, seeds_needed
+from bench.board.claims.estimates import MOST_SEEDS, Estimate, counted, seeds_needed
 from bench.entries.claims import Claim
 from bench.stats.verdicts import Verdict
 
@@ -22,6 +22,24 @@ def reason(
         claims: how many claims are read together.
         smallest: smallest effect of interest.
     """
+    return _reason(what, made, claim, claims, smallest) + _without_control(made)
+
+
+def _without_control(made: Sequence[Estimate]) -> str:
+    """Name the ways of comparing that none of the nets that have run could be compared in."""
+    lost = []
+    for way in dict.fromkeys(e.way for e in made if e.measured):
+        mine = [e for e in made if e.measured and e.way == way]
+        if not any(e.comparable for e in mine):
+            lost.append(way)
+    if not lost or not any(e.measured and e.comparable for e in made):
+        return ""
+    return f"; no nets that have run could be compared {' or '.join(lost)}"
+
+
+def _reason(
+    what: Verdict, made: Sequence[Estimate], claim: Claim, claims: int, smallest: float
+) -> str:
     used = len(what.agree) + len(what.oppose) + len(what.open) + len(what.missing)
     if not made:
         return claim.needs or "no contrast of a study decides it"
@@ -38,7 +56,7 @@ def reason(
         return depends(*([made[i] for i in side] for side in (what.agree, what.oppose)))
     if len(what.missing) == used:
         most = max(made[i].seeds for i in what.missing)
-        return f"not run: {most} of the seeds that it takes at most" if most else "not run"
+        return f"not run: at most {counted(most)} of any comparison" if most else "not run"
     parts = [f"{len(what.agree)} of {used} comparisons agree, {len(what.oppose)} oppose it"]
     if what.missing:
         parts.append(f"{len(what.missing)} are not run")

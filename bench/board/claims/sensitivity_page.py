@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from itertools import product
 
+from bench.board.claims import readings
 from bench.board.claims.cells import Found
 from bench.board.claims.estimates import Estimate
 from bench.board.claims.page import signed
@@ -22,9 +23,11 @@ under choices that could have been made otherwise. Intervals as there, at an err
 / {claims}) each; what is no mean has its image error from resampled ids. Differences of HFE and
 f50 are on their own scales, and the same smallest effect is used for them. Brackets with
 "images" are over images alone, of these very weights: fewer than three seeds. A comparison
-survives if it says the same of the claim under all choices that could be made; it is open where
-an interval says nothing, and turns where one says the opposite.
+survives if it says the same of the claim under all choices that could be made (a choice that has
+not been run is named); it is open where an interval says nothing, and turns where one says the
+opposite. "Opposes" includes surely smaller than the smallest effect.
 """
+SAYS = {"agree": "agrees", "oppose": "opposes", "open": "open"}
 STARTS = (("minimal2026", "min-l2"), ("caro2024", "bb-l2"))
 READINGS = (
     ("pgd-linf", ("caro2024", "caro2024-absstep")),
@@ -55,6 +58,7 @@ def page(studies: Sequence[Found], board: Board, claims: int) -> str:
         if found.study.claims and found.study.fixed.get("data") != "planted":
             parts.append(_study(found, some))
     parts += [_board(board)]
+    parts += [text for found in studies if (text := readings.section(found))]
     parts.append("Made by `bench study report`; never edited by hand.\n")
     return "\n".join(parts)
 
@@ -64,9 +68,11 @@ def _study(found: Found, some: Sequence[Row]) -> str:
     if not some:
         return lines[0] + f"\nNot run: `bench study run {found.study.name}`.\n"
     count = survivors(some)
+    unsaid = sum(row.cells[0].says == "open" for row in some)
     lines.append(
         f"Of {len(some)} comparisons {count['yes']} say the same under all choices, "
-        f"{count['open']} are open under some, {count['no']} turn.\n"
+        f"{count['open']} are open under some ({unsaid} of them as the study does it, so that "
+        f"there is nothing to survive), {count['no']} turn.\n"
     )
     for name in dict.fromkeys(r.comparison.contrast.name for r in some):
         mine = [r for r in some if r.comparison.contrast.name == name]
@@ -84,7 +90,7 @@ def _lines(row: Row) -> list[dict[str, object]]:
             "Difference": _difference(cell),
             "Seeds": cell.seeds or NONE,
             "n": cell.ids or NONE,
-            "Against the study's own": _outcome(cell, place, row),
+            "Says": _outcome(cell, place, row),
         }
         for place, (choice, cell) in enumerate(zip(CHOICES, row.cells, strict=True))
     ]
@@ -99,8 +105,15 @@ def _difference(cell: Cell) -> str:
 def _outcome(cell: Cell, place: int, row: Row) -> str:
     if place == 0:
         words = {"yes": "survives all", "no": "turns under some", "open": "open under some"}
-        return f"{cell.says}; {words[row.survives]}"
-    return "does not exist" if cell.outcome == "none" else cell.outcome
+        missing = sum(c.outcome == "not run" for c in row.cells)
+        rest = f" ({missing} not run)" if missing else ""
+        return f"{SAYS[cell.says]}; {words[row.survives]}{rest}"
+    if cell.outcome in ("none", "not run"):
+        return "does not exist" if cell.outcome == "none" else "not run"
+    first = row.cells[0].says
+    return (
+        f"same: {SAYS[first]}" if cell.says == first else f"{SAYS[cell.says]} (not {SAYS[first]})"
+    )
 
 
 def _board(board: Board) -> str:
@@ -130,11 +143,17 @@ def _settings() -> list[tuple[str, str]]:
     return [*STARTS, *((p, attack) for attack, protocols in READINGS for p in protocols)]
 
 
+def _board_difference(found: Estimate) -> str:
+    if not found.measured:
+        return "not run"
+    return signed(found.images) if found.ids else "no image that both keep"
+
+
 def _board_row(found: Estimate, protocol: str, attack: str) -> dict[str, object]:
     return {
         "Pair": markdown(found.label),
         "Protocol": protocol,
         "Attack": attack,
-        "Difference": signed(found.images) if found.measured else "not run",
+        "Difference": _board_difference(found),
         "n": found.ids if found.measured else NONE,
     }

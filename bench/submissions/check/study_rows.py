@@ -51,6 +51,8 @@ def check_cell_rows(
     _ranges(rows, here, math.sqrt(channels * size * size), findings)
     _together(rows, ok, size, findings)
     free = np.isnan(rows["free_rfc"])
+    if facts.diverged is not None:  # weights on the way to infinity have no finite closed form
+        free &= ok
     findings.rows(
         here & (free if facts.affine else ~free),
         "free_rfc of affine nets, and only of them",
