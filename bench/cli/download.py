@@ -42,15 +42,18 @@ def download(
 
         bench download --model 'fashionmnist-*' --offline
     """
+    from bench.entries import registry
     from bench.models.choose import choose_model
     from bench.run.asked import entry_names
-    from bench.run.download import download_images, download_weights
 
     if not model and not dataset:
         raise BenchError("expected --model or --dataset, got neither; name what is to be brought")
+    for name in dataset or ():
+        registry.dataset(name)
     models = entry_names(model or [], None)
     sets = [*(dataset or []), *(choose_model(name, None).dataset for name in models)]
     missing = 0
+    from bench.run.download import download_images, download_weights  # after the words are judged
 
     def tell(text: str) -> None:
         sys.stderr.write(f"{text}\n")

@@ -58,8 +58,8 @@ def check_asked(request: Request, *, named: bool = True) -> None:
         registry.dataset(data.dataset)
     if what.weights not in ("default", "random") and not Path(what.weights).is_file():
         raise BenchError(
-            f"expected a weights file, got 'No such file', in {what.weights}; check --weights "
-            "(default, random or a path)"
+            f"expected a weights file, found none at {what.weights}; check --weights (default, "
+            "random or a path)"
         )
     if named and _is_ours(what.model):
         registry.model(what.model)
