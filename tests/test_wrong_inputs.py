@@ -19,6 +19,7 @@ EARLY = [
     key
     for key, (arguments, _) in ON_THE_COMMAND_LINE.items()
     if arguments
+    and key != "scoring no result"  # which is looked for by what measures
     and (arguments[0] in BY_WORDS or key.startswith(("showing as", "joining to", "challenging on")))
 ]
 

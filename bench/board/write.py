@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from bench.board.beside import linked
 from bench.board.claims_page import claims
 from bench.board.csv_file import csv_text
 from bench.board.drawn import CAPTIONS, figures
@@ -56,10 +57,10 @@ def render(board: Board, folder: Path, with_figures: bool = True) -> dict[str, b
         files[f"{name}.md"] = page(tables[0].rules.dataset.title, tables, captions, told).encode()
         for table in tables:
             files |= {n: text.encode() for n, text in further(table, captions).items()}
-    files["README.md"] = index(board, told).encode()
+    files["README.md"] = index(board).encode()
     files["leaderboard.csv"] = csv_text(board).encode()
     files["index.html"] = html(board, shown, captions, told).encode()
-    return with_probes(files, board, folder, with_figures)
+    return linked(with_probes(files, board, folder, with_figures), folder)
 
 
 def _without_spectra(board: Board, shown: Mapping[str, Shown]) -> Iterator[Unusable]:

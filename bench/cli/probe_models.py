@@ -103,9 +103,10 @@ def command(name: str) -> Command:
         offline: Annotated[bool, typer.Option("--offline", help="Never ask the network.")] = False,
     ) -> None:
         given = dict(locals())
-        from bench.run.asked import entry_names
+        from bench.run.asked import check_spelt, entry_names
 
         names = entry_names(model, dataset)
+        check_spelt(names)
         options = {key: given[key] for key in SAME}
         _all(name, [{**options, "model": entry} for entry in names], twin)
 
