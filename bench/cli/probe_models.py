@@ -103,11 +103,13 @@ def command(name: str) -> Command:
         offline: Annotated[bool, typer.Option("--offline", help="Never ask the network.")] = False,
     ) -> None:
         given = dict(locals())
-        from bench.run.asked import check_spelt, entry_names
+        from bench.run.asked import check_asked, entry_names
+        from bench.run.request import Request
 
         names = entry_names(model, dataset)
-        check_spelt(names)
         options = {key: given[key] for key in SAME}
+        for entry in names:  # before torch is imported
+            check_asked(Request.of(**{**options, "model": entry}))
         _all(name, [{**options, "model": entry} for entry in names], twin)
 
     run.__doc__ = TEXTS[name].rstrip() + "\n" + REST.format(name=name)

@@ -55,6 +55,9 @@ def plan(
     are none, from some timed steps on this machine (marked ~).
     """
     from bench.cli.study_text import plan_lines
+    from bench.entries import registry
+
+    registry.study(name)  # a misspelt one is told without torch
     from bench.studies.calls import study_plan
 
     found = study_plan(name, cells=cells or (), groups=group or (), output=output, time=time)
@@ -70,6 +73,9 @@ def compare(
     ] = Path("submissions/studies"),
 ) -> None:
     """Say whether blocks that were run again (`bench study run --again`) have the same numbers."""
+    from bench.entries import registry
+
+    registry.study(name)  # a misspelt one is told without torch
     from bench.studies.calls import study_compare
 
     found = study_compare(name, output=output, submissions=submissions)
