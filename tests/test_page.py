@@ -36,6 +36,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         cases.write(root / "submissions", case)
     (root / "leaderboard").mkdir()
     (root / "leaderboard" / "claims.md").write_text("# Claims\n\nLocal is **higher**, n = 5.\n")
+    (root / "leaderboard" / "planted.md").write_text("# Planted data\n")
     leaderboard(root / "submissions", root / "leaderboard")
     return root
 
@@ -108,6 +109,8 @@ def test_it_says_what_the_board_says(page: Page, table: Table) -> None:
     assert f"n = {found.kept}" in lead
     assert "untrained control" in page.locator("#board tr.unranked .c-flags").first.inner_text()
     assert page.locator("#claims").inner_text().count("Local is higher, n = 5.") == 1
+    beside = page.eval_on_selector_all("#pages a", "a => a.map(x => x.getAttribute('href'))")
+    assert beside == ["claims.md", "planted.md"], "the pages that are there, and no other"
 
 
 def test_sorting_keeps_the_focus_and_the_unranked_below(page: Page, table: Table) -> None:

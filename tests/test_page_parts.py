@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from bench.board import markdown
+from bench.board.beside import MARK, linked
 from bench.board.build import build
 from bench.board.claims_page import claims
 from bench.board.lead import lead
@@ -193,12 +194,15 @@ def test_claims_are_shown_and_left_alone(tmp_path: Path) -> None:
     assert set(existing(tmp_path)) == {"README.md"}
 
 
-def test_the_index_links_the_pages_of_studies_that_are_there() -> None:
-    board = Board((), ())
-    assert "What studies show" not in index(board)
-    text = index(board, ["planted.md", "claims.md"])
-    links = re.findall(r"\]\(((?:claims|sensitivity|planted)\.md)\)", text)
-    assert links == ["claims.md", "planted.md"]
+def test_the_index_links_the_pages_that_stand_beside_it(tmp_path: Path) -> None:
+    made = {"README.md": index(Board((), ())).encode(), "index.html": f"a{MARK}b".encode()}
+    assert linked(made, tmp_path)["index.html"] == b"ab"
+    for name in ("planted.md", "claims.md"):
+        (tmp_path / name).write_text("")
+    found = linked(made | {"probes-toy.md": b""}, tmp_path)
+    links = re.findall(r"\]\(([a-z-]+\.md)\)", found["README.md"].decode())
+    assert links == ["claims.md", "planted.md", "probes-toy.md"]
+    assert re.findall(r'href="([^"]+)"', found["index.html"].decode()) == links
 
 
 def test_dark_figures_change_ink_and_paper_alone() -> None:

@@ -14,6 +14,7 @@ from torch import nn
 import bench
 
 NET = "fashionmnist-local-conv-relu"
+STUDY = "fashionmnist-2026"
 
 
 def affine() -> nn.Module:
@@ -99,7 +100,12 @@ IN_PYTHON: dict[str, tuple[Callable[[Path], object], str]] = {
     "an unknown source": (evaluate(data="hubb"), "did you mean 'hub'"),
     "two sources": (evaluate(data="hub", data_dir="/"), "expected one of --data and --data-dir"),
     "no folder for results": (evaluate(output=3), "expected text for output, got 3"),
-    "an address for results": (evaluate(output="s3://x/y"), "for --output"),
+    "an address for results": (evaluate(output="http://x/y"), "which can only be read"),
+    "an address of nothing": (evaluate(output="nosuch://x/y"), "or an address such as s3://"),
+    "an address, offline": (
+        evaluate(output="s3://x/y", offline=True),
+        "expected a local folder with --offline",
+    ),
     "trust in words": (evaluate(trust="yes"), "expected True or False for trust, got 'yes'"),
     "progress in words": (evaluate(progress="bar"), "expected True, False, None or an object"),
     # what is done with rows
@@ -208,5 +214,49 @@ ON_THE_COMMAND_LINE: dict[str, tuple[list[str], str]] = {
         ["probe", "transfer", "-m", NET, "--input-size", "9"],
         "expected --input-size WIDTH",
     ),
+    "no verb at all": ([], "expected a command"),
+    "a study without a verb": (["study"], "expected a command"),
+    "an address that is only read": (["eval", "-m", NET, "-o", "http://x/y"], "only be read"),
+    "a seed that nobody trained": (["eval", "-m", f"{NET}@seed99"], "a training seed that the"),
+    "a seed": (["eval", "-m", NET, "--seed", "-1"], "expected --seed of at least 0"),
+    "an engine": (["eval", "-m", NET, "--engine", "sge"], "unknown engine 'sge'"),
+    "a shard": (["eval", "-m", NET, "--shard", "3/2"], "expected --shard I/N"),
+    "an address without its engine": (["eval", "-m", NET, "--address", "x"], "--engine ray"),
+    "a device to come": (["eval", "-m", NET, "--dry-run", "--assume", "h100"], "NAME=RATE"),
+    "the theory of nothing": (["theory", "-m", "mnist-nothing"], "unknown model"),
+    "the theory of a seed": (["theory", "-m", NET, "--seed", "-1"], "expected --seed of at least"),
+    "the theory of no weights": (["theory", "-m", NET, "--weights", "x"], "a weights file, found"),
+    "scoring an unknown metric": (["rescore", "-m", NET, "--metric", "rffc"], "did you mean 'rfc'"),
+    "scoring a protocol": (["rescore", "-m", NET, "--protocol", "x"], "unknown protocol 'x'"),
+    "scoring a source": (["rescore", "-m", NET, "--data", "web"], "unknown data source 'web'"),
+    "scoring nothing": (["rescore", "-m", NET, "--results", "."], "No such option"),
+    "scoring no result": (["rescore", "-m", NET, "-o", "nowhere"], "expected a result at nowhere"),
+    "testing a device": (["selftest", "--device", "gpu"], "expected --device auto, cpu, cuda"),
+    "downloading nothing": (["download"], "expected --model or --dataset, got neither"),
+    "downloading a data set": (["download", "-d", "mnsit"], "did you mean 'mnist'"),
+    "downloading a pattern": (["download", "-m", "mnist-z*"], "matches no model"),
+    "a machine for a model": (["doctor", "-m", "mnist-nothing"], "unknown model"),
+    "a machine's device": (["doctor", "--device", "gpu"], "expected --device auto, cpu, cuda"),
+    "publishing nothing": (["publish", "--submissions", "nowhere"], "expected a folder of"),
+    "publishing nowhere": (["publish", "--yes"], "expected --repository owner/name with --yes"),
+    "publishing and not": (["publish", "--yes", "--dry-run"], "expected --dry-run or --yes"),
+    "publishing to a name": (["publish", "--repository", "x"], "as owner/name, found 'x'"),
+    "a study": (["study", "plan", "fashionmnist-2062"], "did you mean 'fashionmnist-2026'"),
+    "a cell": (["study", "run", STUDY, "--cells", "x*"], "expected a cell of study"),
+    "a group": (["study", "plan", STUDY, "--group", "x"], "expected a group of study"),
+    "the study's device": (["study", "run", STUDY, "--device", "gpu"], "expected --device auto"),
+    "the study's blocks": (["study", "submit", STUDY, "-o", "nowhere"], "expected finished blocks"),
+    "the study's copy": (["study", "compare", STUDY, "-o", "nowhere"], "expected a block of study"),
+    "a report of nothing": (["study", "report", "--studies", "x"], "expected a folder of studies"),
+    "training nothing": (["train", "-m", "mnist-nothing"], "unknown model"),
+    "training what is trained": (["train", "-m", "resnet50d"], "which comes trained"),
+    "training no epoch": (["train", "-m", NET, "--epochs", "0"], "expected --epochs of at least 1"),
+    "training at no rate": (["train", "-m", NET, "--lr", "nan"], "expected --lr above 0"),
+    "training on nothing": (["train", "-m", NET, "--data-dir", "nowhere"], "found nothing at"),
+    "probing nothing": (["probe", "bands", "-m", "mnist-nothing"], "unknown model"),
+    "probing no sample": (["probe", "filters", "-m", NET, "--limit", "0"], "--limit of at least 1"),
+    "probing a data set": (["probe", "bands", "-m", NET, "-d", "mnist"], "--dataset fashionmnist"),
+    "verifying no sample": (["verify", "x.parquet", "--samples", "0"], "--samples of at least 1"),
+    "checking against nothing": (["check", ".", "--against", "x"], "a checkout's folder or a"),
 }
 """What is wrong -> the arguments, and words of the one line on stderr."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from bench.board import cells, notes
+from bench.board.beside import MARK
 from bench.board.flags import MEANINGS
 from bench.board.lead import lead
 from bench.board.notes import CAUTION, READING
@@ -187,27 +188,12 @@ def _flag_list() -> str:
     return "\n".join(f"- **{markdown(flag)}**: {text}" for flag, text in MEANINGS.items())
 
 
-STUDY_PAGES = {
-    "claims.md": "the paper's claims, each with a verdict",
-    "sensitivity.md": "whether they survive other choices",
-    "planted.md": "data with a known right answer",
-}
-"""What `bench study report` writes beside the board -> what is in it."""
-
-
-def index(board: Board, studies: Sequence[str] = ()) -> str:
-    """Return the index page.
-
-    Args:
-        board: what it shows.
-        studies: which of STUDY_PAGES are there.
-    """
+def index(board: Board) -> str:
+    """Return the index page, but for the links to other pages (`bench.board.beside`)."""
     parts = [INDEX_TITLE, *(markdown(text) for text in lead(board.tables)), CAUTION]
     parts += ["One page to sort, filter, plot and compare: [index.html](index.html) (open the "]
     parts[-1] += "file, it needs no network). All numbers: [leaderboard.csv](leaderboard.csv)."
-    links = [f"[{STUDY_PAGES[name]}]({name})" for name in STUDY_PAGES if name in studies]
-    if links:
-        parts[-1] += f" What studies show: {'; '.join(links)}."
+    parts += [MARK]
     rows = [_of_table(table) for table in board.tables]
     parts += [_render(rows) if rows else "No submissions yet."]
     if board.unusable:

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from bench.board.beside import linked
 from bench.board.claims_page import claims
 from bench.board.csv_file import csv_text
 from bench.board.drawn import CAPTIONS, figures
 from bench.board.markdown import (
     BACK_LINK,
     INDEX_TITLE,
-    STUDY_PAGES,
     further,
     index,
     page,
@@ -64,11 +64,10 @@ def render(board: Board, folder: Path, with_figures: bool = True) -> dict[str, b
         files[f"{name}.md"] = page(tables[0].rules.dataset.title, tables, captions, told).encode()
         for table in tables:
             files |= {n: text.encode() for n, text in further(table, captions).items()}
-    there = [name for name in STUDY_PAGES if (folder / name).is_file()]
-    files["README.md"] = index(board, there).encode()
+    files["README.md"] = index(board).encode()
     files["leaderboard.csv"] = csv_text(board).encode()
     files["index.html"] = html(board, shown, captions, told).encode()
-    return with_probes(files, board, folder, with_figures)
+    return linked(with_probes(files, board, folder, with_figures), folder)
 
 
 def _without_spectra(board: Board, shown: Mapping[str, Shown]) -> Iterator[Unusable]:

@@ -42,17 +42,20 @@ def download(
 
         bench download --model 'fashionmnist-*' --offline
     """
+    from bench.entries import registry
     from bench.run.asked import entry_names
-    from bench.run.download import bring
 
     if not model and not dataset:
         raise BenchError("expected --model or --dataset, got neither; name what is to be brought")
+    for name in dataset or ():
+        registry.dataset(name)
+    names = entry_names(model or [], None)
+    from bench.run.download import bring  # torch, once the words make sense
 
     def tell(text: str) -> None:
         sys.stderr.write(f"{text}\n")
 
     missing = count = 0
-    names = entry_names(model or [], None)
     for what, name, found in bring(names, dataset or (), offline=offline, tell=tell):
         count += 1
         if isinstance(found, BenchError):

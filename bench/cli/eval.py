@@ -132,7 +132,7 @@ def evaluate(
     given = dict(locals())
     from bench.cli.costs import assumed
     from bench.cli.refused import refuse
-    from bench.run.asked import check_asked, entry_names
+    from bench.run.asked import check_asked, check_spelt, entry_names
     from bench.run.request import Request
     from bench.run.several import judged, not_measured
 
@@ -144,6 +144,7 @@ def evaluate(
         **{name: given[name] for name in SAME},
     )
     names = entry_names(model, dataset)
+    check_spelt(names)
     possible, refused = judged(names, lambda name: check_asked(asked.but(model=name)))
     if protocol is None:
         for name in possible:

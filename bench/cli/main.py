@@ -110,7 +110,8 @@ def _call(arguments: Sequence[str] | None) -> int:
     except BenchError as error:
         return _complain(str(error))
     except TyperException as error:
-        return _complain(f"{error.format_message()} See `bench --help`.")
+        said = error.format_message().strip() or "expected a command; they are listed above."
+        return _complain(f"{said} See `bench --help`.")
     except (KeyboardInterrupt, typer.Abort):
         return _interrupted()
 

@@ -63,13 +63,15 @@ def transfer(
 
         bench probe transfer --model 'vit_*' --input-size 640x480
     """
-    from bench.probes.run import plan_transfer, run_transfer, write
     from bench.results.filesystem import files_at
-    from bench.run.asked import entry_names
+    from bench.run.asked import check_spelt, entry_names
 
-    files = files_at(output)
-    size = _size(input_size)
-    plans = [plan_transfer(name, dataset, size, seed) for name in entry_names(model, dataset)]
+    files, size = files_at(output), _size(input_size)
+    names = entry_names(model, dataset)
+    check_spelt(names)
+    from bench.probes.run import plan_transfer, run_transfer, write  # torch, after the words
+
+    plans = [plan_transfer(name, dataset, size, seed) for name in names]
     files.prepare()
     for place, plan in enumerate(plans):
         if len(plans) > 1:

@@ -113,11 +113,14 @@ def command(name: str) -> Command:
         engine_option: EngineOption = None,
     ) -> None:
         given = dict(locals())
-        from bench.run.asked import entry_names
+        from bench.run.asked import check_asked, entry_names
+        from bench.run.request import Request
 
         names = entry_names(model, dataset)
         options = {key: given[key] for key in SAME}
         options["engine_options"] = tuple(engine_option or ())
+        for entry in names:  # before torch is imported
+            check_asked(Request.of(**{**options, "model": entry}))
         _all(name, [{**options, "model": entry} for entry in names], twin)
 
     run.__doc__ = TEXTS[name].rstrip() + "\n" + REST.format(name=name)

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from bench.errors import unknown_name
+
 
 def rescore(
     model: Annotated[
@@ -54,15 +56,23 @@ def rescore(
         bench rescore -m 'fashionmnist-*' --metric entropy
     """
     from bench.board.tabular import tabular
-    from bench.run.asked import entry_names
+    from bench.metrics import METRICS
+    from bench.run.asked import check_asked, entry_names
     from bench.run.request import Request
-    from bench.run.rescore import rescore as measure
 
     request = Request.of(
         dataset=dataset, protocol=protocol, data=data, data_dir=data_dir, output=output,
         offline=offline,
     )  # fmt: skip
-    for name in entry_names(model, dataset):
+    names = entry_names(model, dataset)
+    known = [found.name for found in METRICS]
+    for name in metric or ():
+        if name not in known:
+            raise unknown_name("metric", name, known)
+    check_asked(request, named=False)
+    from bench.run.rescore import rescore as measure  # torch, once the words make sense
+
+    for name in names:
         changes = measure(request.but(model=name), metric or (), everything)
         lines = [
             {

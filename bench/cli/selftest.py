@@ -24,8 +24,10 @@ def selftest(
     something on this machine (a library, its FFT, a GPU's arithmetic) is not as it should be, and
     its results are not to be trusted.
     """
-    from bench.known.run import selftest as measure
-    from bench.run.choose import choose_device
+    from bench.run.choose import choose_device, spelt_device
+
+    spelt_device(device)
+    from bench.known.run import selftest as measure  # torch, once the word makes sense
 
     chosen, begin = choose_device(device), time.perf_counter()
     sys.stdout.write(f"On {chosen}.\n{'':4} {'expected':>10} {'found':>10} {'tolerance':>10}\n")

@@ -61,6 +61,9 @@ def plan(
     from bench.api.studies import study_plan
     from bench.cli.study_progress import timing
     from bench.cli.study_text import plan_lines
+    from bench.entries import registry
+
+    registry.study(name)  # a misspelt one is told without torch
 
     if not budget >= 0:
         raise BenchError(f"expected --budget of at least 0 seconds, got {budget:g}")
@@ -86,6 +89,9 @@ def compare(
 ) -> None:
     """Say whether blocks that were run again (`bench study run --again`) have the same numbers."""
     from bench.api.studies import study_compare
+    from bench.entries import registry
+
+    registry.study(name)  # a misspelt one is told without torch
 
     found = study_compare(name, output=output, submissions=submissions)
     for block, lines in found.items():

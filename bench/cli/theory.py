@@ -34,12 +34,18 @@ def theory(
         bench theory -m fashionmnist-full-conv --weights results/checkpoints/mine.safetensors
     """
     from bench.results.filesystem import files_at
-    from bench.run.asked import entry_names
+    from bench.run.asked import check_asked, entry_names
+    from bench.run.request import Request
+
+    asked = Request.of(weights=weights, seed=seed, output=output)
+    names = entry_names(model, None)
+    for name in names:
+        check_asked(asked.but(model=name))
     from bench.theory.page import spread
-    from bench.theory.report import plan, report, write
+    from bench.theory.report import plan, report, write  # torch, once the words make sense
 
     files = files_at(output)
-    entries = [plan(name, weights) for name in entry_names(model, None)]
+    entries = [plan(name, weights) for name in names]
     files.prepare()
     for entry in entries:
         found = report(entry, weights, seed)

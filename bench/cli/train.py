@@ -76,6 +76,9 @@ def train(
     The state is on the disk after every epoch: killed anywhere, the same command goes on.
     """
     given = dict(locals())
+    from bench.run.asked import check_spelt, entry_names
+
+    check_spelt(entry_names(model, None))
     from bench.run.engines.choice import Engine
 
     options = {name: given[name] for name in OPTIONS}

@@ -36,6 +36,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     },
 }
 OPTIONS["s3a"] = OPTIONS["s3"]
+READ_ONLY = ("http", "https", "data")
+"""Protocols of addresses that are only read."""
 TOKENS = ("ETag", "etag", "generation", "md5Hash", "content_md5")
 """What stores call a file's version; the first that is there counts."""
 
@@ -47,6 +49,11 @@ def check_url(url: str) -> None:
     protocol = url.partition("://")[0]
     if protocol in ("file", "local"):
         raise BenchError(f"expected a local folder without {protocol}://, got {url!r}")
+    if protocol in READ_ONLY:
+        raise BenchError(
+            f"expected a folder or a store that can be written, such as s3://bucket/results, got "
+            f"{url!r}, which can only be read"
+        )
     try:
         fsspec.get_filesystem_class(protocol)
     except ImportError as error:
@@ -111,8 +118,12 @@ class RemoteFiles:
                 f"expected to write {self.url}, found no such place ({error}); make it first, or "
                 "choose another"
             ) from error
+        except NotImplementedError as error:
+            raise BenchError(
+                f"expected a store that can be written, found that {self.url} can't; choose another"
+            ) from error
         finally:
-            with contextlib.suppress(BenchError):
+            with contextlib.suppress(BenchError, NotImplementedError):
                 self.delete(key)
         if taken != [True, False] or held != b"first":
             raise BenchError(

@@ -31,6 +31,16 @@ def entry_names(patterns: Sequence[str], dataset: str | None) -> list[str]:
     return list(dict.fromkeys(names))
 
 
+def check_spelt(names: Sequence[str]) -> None:
+    """Raise BenchError if one of the names is misspelt, before any other is measured.
+
+    A name that only timm may know is left for later.
+    """
+    for name in names:
+        if _is_ours(name):
+            registry.model(name)
+
+
 def check_asked(request: Request, *, named: bool = True) -> None:
     """Find out from the registry and the command's own words whether a request makes sense.
 
@@ -58,8 +68,8 @@ def check_asked(request: Request, *, named: bool = True) -> None:
         registry.dataset(data.dataset)
     if what.weights not in ("default", "random") and not Path(what.weights).is_file():
         raise BenchError(
-            f"expected a weights file, got 'No such file', in {what.weights}; check --weights "
-            "(default, random or a path)"
+            f"expected a weights file, found none at {what.weights}; check --weights (default, "
+            "random or a path)"
         )
     if named and _is_ours(what.model):
         registry.model(what.model)

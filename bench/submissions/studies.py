@@ -24,9 +24,14 @@ def submit_blocks(study: Study, output: Path, submissions: Path) -> list[Path]:
         The files that were written: blocks that were not there, or were of another plan.
 
     Raises:
-        BenchError: a block has a problem; nothing is copied.
+        BenchError: there is no block, or one has a problem; nothing is copied.
     """
     new: list[tuple[Path, bytes]] = []
+    if not any(block_file(output, study.name, block.name).exists() for block in study.blocks()):
+        raise BenchError(
+            f"expected finished blocks of study {study.name!r} in {output}, found none; run some "
+            "with `bench study run`, or name their folder"
+        )
     for block in study.blocks():
         path = block_file(output, study.name, block.name)
         if not path.exists():

@@ -119,8 +119,8 @@ function draw(m, key, type) {
 function flagCell(m, type) {
   if (type === "sort") return [below(m), m.reasons.length + m.badges.length];
   if (type !== "display") return [...m.reasons, ...m.badges.map((b) => b[0])].join("; ");
-  const why = m.reasons.map((r) => make("span", { className: "badge why", title: r }, r.length > 44 ? `${r.slice(0, 42)}…` : r));
-  return make("div", {}, ...why.slice(0, 2), why.length > 2 ? make("span", { className: "badge why" }, `+${why.length - 2}`) : null, ...m.badges.map(([text, title]) => make("span", { className: "badge", title }, text)));
+  const why = m.reasons.map((r) => make("span", { className: "badge why", title: r }, r.length > 52 ? `${r.slice(0, 50)}…` : r));
+  return make("div", {}, ...why.slice(0, 2), why.length > 2 ? make("span", { className: "badge why", title: m.reasons.slice(2).join("; ") }, `+${why.length - 2}`) : null, ...m.badges.map(([text, title]) => make("span", { className: "badge", title }, text)));
 }
 function tools(m) {
   const box = make("input", { type: "checkbox", "aria-label": `plot ${m.label}`, checked: state.pick.includes(m.name) });

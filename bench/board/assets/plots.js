@@ -1,7 +1,7 @@
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const ink = (m) => table().colours[m.family];
 const dash = (m) => (m.control ? "2 3" : m.linear ? "7 4" : null);
-const widthOf = (id) => Math.max(280, Math.min(1100, $(id).clientWidth));
+const widthOf = (id) => Math.max(280, Math.min(1360, $(id).clientWidth));
 function put(id, label, description, options) {
   const style = { background: colour("--back"), color: colour("--soft"), fontSize: "12px", fontFamily: "system-ui, sans-serif" };
   const plot = Plot.plot({ width: widthOf(id), style, marginBottom: 42, ariaLabel: label, ariaDescription: description, ...options });
@@ -45,7 +45,7 @@ function drawSpectra() {
     const [height, width] = m.map.shape, values = Float32Array.from(atob(m.map.bytes), (c) => c.charCodeAt(0) / 63.75 - 2);
     values[Math.floor(height / 2) * width + Math.floor(width / 2)] = NaN;
     const plot = Plot.plot({ width: 150, height: 150, margin: 0, axis: null, ariaLabel: `mean 2-D spectrum of ${m.label}`, x: { domain: [0, width] }, y: { domain: [height, 0] }, color: { type: "linear", domain: [-2, 2], range: ["#2166ac", "#b2182b"], interpolate: () => (f) => d3.interpolateRdBu(1 - f) }, marks: [Plot.raster(values, { width, height, imageRendering: "pixelated" }), Plot.dot([0], { x: width / 2, y: height / 2, r: 75, stroke: "#333", strokeOpacity: 0.6 })] });
-    return make("figure", {}, asPicture(plot), make("figcaption", {}, `${m.label} (n = ${m.map.n})`));
+    return make("figure", {}, asPicture(plot), make("figcaption", {}, `${m.label} (n\u00a0=\u00a0${m.map.n})`));
   }));
   $("maps-caption").textContent = maps.length ? `Mean 2-D spectra under ${t.primary}, zero frequency in the centre (left out), circle: Nyquist. Red: more energy than white noise, up to 100 times; blue: less, down to a hundredth.` : "";
   const without = picked().filter((m) => !m.profiles[state.a]).map((m) => m.label);
