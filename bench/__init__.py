@@ -20,28 +20,12 @@ from bench.errors import BenchError
 
 if TYPE_CHECKING:
     from bench import spectrum
-    from bench.api import (
-        challenge,
-        check,
-        check_theory,
-        compare,
-        evaluate,
-        join,
-        leaderboard,
-        plot,
-        probe,
-        probe_transfer,
-        publish,
-        rescore,
-        selftest,
-        study_report,
-        study_submit,
-        submit,
-        summary,
-        verify,
-    )
+    from bench.api.board import challenge, check, leaderboard, publish, submit, verify
+    from bench.api.look import compare, join, plot, summary
+    from bench.api.measure import doctor, download, evaluate, rescore, selftest
+    from bench.api.studies import study_compare, study_plan, study_report, study_run, study_submit
+    from bench.api.why import check_theory, probe, probe_transfer
     from bench.models.load import load_model
-    from bench.studies.calls import study_compare, study_plan, study_run
     from bench.training.train import train
 
 __version__ = "0.1.0"
@@ -52,6 +36,8 @@ __all__ = [
     "check",
     "check_theory",
     "compare",
+    "doctor",
+    "download",
     "evaluate",
     "join",
     "leaderboard",
@@ -74,33 +60,19 @@ __all__ = [
     "verify",
 ]
 
-_VERBS = (
-    "challenge",
-    "check",
-    "check_theory",
-    "compare",
-    "evaluate",
-    "join",
-    "leaderboard",
-    "plot",
-    "probe",
-    "probe_transfer",
-    "publish",
-    "rescore",
-    "selftest",
-    "study_report",
-    "study_submit",
-    "submit",
-    "summary",
-    "verify",
-)
-_STUDIES = ("study_compare", "study_plan", "study_run")
+_VERBS = {
+    "measure": ("evaluate", "rescore", "selftest", "doctor", "download"),
+    "look": ("summary", "plot", "compare", "join"),
+    "board": ("submit", "check", "verify", "challenge", "leaderboard", "publish"),
+    "why": ("probe", "probe_transfer", "check_theory"),
+    "studies": ("study_plan", "study_run", "study_submit", "study_report", "study_compare"),
+}
+"""Module of `bench.api` -> its verbs."""
 _LAZY = {
     "load_model": ("bench.models.load", "load_model"),
     "spectrum": ("bench.spectrum", None),
     "train": ("bench.training.train", "train"),
-    **{name: ("bench.api", name) for name in _VERBS},
-    **{name: ("bench.studies.calls", name) for name in _STUDIES},
+    **{verb: (f"bench.api.{module}", verb) for module, verbs in _VERBS.items() for verb in verbs},
 }
 
 

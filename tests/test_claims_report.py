@@ -9,7 +9,7 @@ import pytest
 from conftest import REPOSITORY
 from study_cases import write_cells
 
-from bench import api
+from bench.api import studies
 from bench.board.claims.write import report, stale, write
 from bench.cli.main import call
 from bench.entries import registry
@@ -202,5 +202,5 @@ def test_from_the_command_line(
     assert "did you mean" in capsys.readouterr().err
     assert call(["study", "report", "--studies", str(tmp_path / "no"), "-o", str(output)]) == 2
     assert "expected a folder of studies" in capsys.readouterr().err
-    found = api.study_report(toys, SUBMISSIONS, output)
+    found = studies.study_report(toys, SUBMISSIONS, output)
     assert found == {"toy-locality": "supported", "toy-attacks": "undecided"}

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from conftest import MODEL
 
+import bench
 from bench.cli.main import call
 from bench.errors import BenchError
 from bench.run import doctor
@@ -48,6 +49,9 @@ def test_one_page(quick: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str
         "hours here",
     ):
         assert text.removeprefix("ok ") in out, text
+    found = bench.doctor(MODEL, output=output)
+    assert found.loc[found["topic"] == "job", "fine"].tolist() == [True]
+    assert found.loc[found["text"].str.startswith("cifar10:"), "remedy"].str.len().gt(0).all()
     assert not output.exists(), "nothing is left behind"
 
 

@@ -14,6 +14,7 @@ from conftest import MODEL
 from fabricate import made_up, write_hub_parquet
 from fake_hub import serve
 
+import bench
 from bench.cli.main import call
 from bench.data.hub.fetch import Wanted, cached, check_cached, fetch
 from bench.entries import registry
@@ -194,6 +195,19 @@ def test_the_command_says_what_is_here_and_what_lacks(
     assert "expected 3 things at hand, found 2" in err
     assert call(["download"]) == 2
     assert "expected --model or --dataset" in capsys.readouterr().err
+
+
+def test_the_call_gives_a_row_a_thing(asked: list[str], no_network: None) -> None:
+    found = bench.download([MODEL, "resnet50d"], ["svhn"], offline=True)
+    assert list(zip(found["what"], found["name"], strict=True)) == [
+        ("weights", MODEL),
+        ("weights", "resnet50d"),
+        ("images", "svhn"),
+        ("images", "fashionmnist"),
+        ("images", "imagenet"),
+    ]
+    assert found["problem"].astype(bool).tolist() == [False, True, True, False, True]
+    assert found["hashed"][0]
 
 
 def test_a_changed_checkpoint_of_the_registry_is_refused(

@@ -17,7 +17,7 @@ import pytest
 from conftest import MODEL, REPOSITORY
 
 import bench
-from bench.api import VERIFY
+from bench.api.board import VERIFY
 from bench.cli.eval import SAME
 from bench.cli.main import call
 from bench.entries import registry

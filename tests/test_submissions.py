@@ -292,7 +292,7 @@ def test_what_can_not_be_compared_is_refused(tmp_path: Path, results: Path) -> N
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A real, short measurement: 6 samples under one attack."""
-    from bench.api import evaluate
+    from bench.api.measure import evaluate
 
     folder = tmp_path_factory.mktemp("measured")
     name = "fashionmnist-fully-connected"

@@ -42,36 +42,28 @@ def download(
 
         bench download --model 'fashionmnist-*' --offline
     """
-    from bench.models.choose import choose_model
     from bench.run.asked import entry_names
-    from bench.run.download import download_images, download_weights
+    from bench.run.download import bring
 
     if not model and not dataset:
         raise BenchError("expected --model or --dataset, got neither; name what is to be brought")
-    models = entry_names(model or [], None)
-    sets = [*(dataset or []), *(choose_model(name, None).dataset for name in models)]
-    missing = 0
 
     def tell(text: str) -> None:
         sys.stderr.write(f"{text}\n")
 
-    def one(name: str, what: str) -> Item:
-        if what == "images":
-            return download_images(name, offline=offline, tell=tell)
-        return download_weights(name, offline=offline, tell=tell)
-
-    jobs = [(name, "weights") for name in models]
-    jobs += [(name, "images") for name in dict.fromkeys(sets)]
-    for name, what in jobs:
-        try:
-            sys.stdout.write(_line(one(name, what)))
-        except BenchError as error:
+    missing = count = 0
+    names = entry_names(model or [], None)
+    for what, name, found in bring(names, dataset or (), offline=offline, tell=tell):
+        count += 1
+        if isinstance(found, BenchError):
             missing += 1
-            sys.stdout.write(f"{what:8} {name}: {error}\n")
+            sys.stdout.write(f"{what:8} {name}: {found}\n")
+        else:
+            sys.stdout.write(_line(found))
     if missing:
         raise BenchError(
-            f"expected {len(jobs)} things at hand, found {len(jobs) - missing}; each line above "
-            "says what to do"
+            f"expected {count} things at hand, found {count - missing}; each line above says what "
+            "to do"
         )
 
 

@@ -54,8 +54,8 @@ def plan(
     Hours are those of one process. They come from the finished cells of the same kind; where there
     are none, from some timed steps on this machine (marked ~).
     """
+    from bench.api.studies import study_plan
     from bench.cli.study_text import plan_lines
-    from bench.studies.calls import study_plan
 
     found = study_plan(name, cells=cells or (), groups=group or (), output=output, time=time)
     sys.stdout.write("\n".join(plan_lines(found, every)) + "\n")
@@ -70,7 +70,7 @@ def compare(
     ] = Path("submissions/studies"),
 ) -> None:
     """Say whether blocks that were run again (`bench study run --again`) have the same numbers."""
-    from bench.studies.calls import study_compare
+    from bench.api.studies import study_compare
 
     found = study_compare(name, output=output, submissions=submissions)
     for block, lines in found.items():
@@ -88,7 +88,7 @@ def submit(
     ] = Path("submissions"),
 ) -> None:
     """Check finished blocks and copy them to submissions/studies/NAME/, to be committed."""
-    from bench.api import study_submit
+    from bench.api.studies import study_submit
 
     copied = study_submit(name, output=output, submissions=submissions)
     sys.stdout.write(f"{len(copied)} blocks copied to {submissions / 'studies'}\n")
@@ -127,7 +127,7 @@ def run(
     for option, value in (("--workers", workers), ("--limit", limit)):
         if value is not None and value < 1:
             raise BenchError(f"expected {option} of at least 1, got {value}")
-    from bench.studies.calls import study_run
+    from bench.api.studies import study_run
 
     done = study_run(
         name,

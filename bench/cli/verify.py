@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from bench.api import VERIFY
+from bench.api.board import VERIFY
 from bench.errors import BenchError
 
 

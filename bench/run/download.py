@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,6 +38,38 @@ class Item:
     size: int
     hashed: bool
     fresh: bool
+
+
+def bring(
+    models: Sequence[str],
+    datasets: Sequence[str] = (),
+    *,
+    offline: bool = False,
+    tell: Tell = lambda text: None,
+) -> Iterator[tuple[str, str, Item | BenchError]]:
+    """Bring weights and test images of models, and test images of data sets, one after the other.
+
+    Args:
+        models: names of models, no patterns.
+        datasets: names of data sets.
+        offline: never ask the network: hash what is here.
+        tell: is told what is downloaded.
+
+    Yields:
+        "weights" or "images", the model's or the data set's name, and how it is now or why not.
+
+    Raises:
+        BenchError: no such model.
+    """
+    sets = [*datasets, *(choose_model(name, None).dataset for name in models)]
+    jobs = [("weights", name) for name in models]
+    jobs += [("images", name) for name in dict.fromkeys(sets)]
+    for what, name in jobs:
+        load = download_weights if what == "weights" else download_images
+        try:
+            yield what, name, load(name, offline=offline, tell=tell)
+        except BenchError as error:
+            yield what, name, error
 
 
 def download_weights(

@@ -1,4 +1,4 @@
-"""The Python calls of studies. Nothing heavy is imported before one of them is used."""
+"""Controlled studies: plan, run, submit, report, compare."""
 
 from __future__ import annotations
 
@@ -9,6 +9,45 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from bench.studies.plan import StudyPlan
     from bench.studies.run import Progress
+
+
+def study_plan(
+    study: str,
+    *,
+    cells: Sequence[str] = (),
+    groups: Sequence[str] = (),
+    output: str | Path = "results/studies",
+    submissions: str | Path | None = "submissions/studies",
+    time: bool = True,
+) -> StudyPlan:
+    """Return a study's cells, which of them are there, and what the others cost.
+
+    Args:
+        study: as in `study_run`.
+        cells: as in `study_run`.
+        groups: as in `study_run`.
+        output: as in `study_run`.
+        submissions: as in `study_run`.
+        time: time kinds of cells of which none is finished; False: their cost stays unknown.
+
+    Raises:
+        BenchError: there is no such study, group or cell.
+    """
+    from bench.studies.plan import plan
+    from bench.studies.run import StudyRun
+
+    asked = StudyRun(
+        study=study,
+        cells=tuple(cells),
+        groups=tuple(groups),
+        output=str(output),
+        submissions=None if submissions is None else str(submissions),
+    )
+    if not time:
+        return plan(asked.shelf(), asked.blocks())
+    from bench.studies.timing import timed
+
+    return plan(asked.shelf(), asked.blocks(), timed)
 
 
 def study_run(
@@ -89,43 +128,54 @@ def study_run(
     return run(asked, progress)
 
 
-def study_plan(
+def study_submit(
     study: str,
     *,
-    cells: Sequence[str] = (),
-    groups: Sequence[str] = (),
     output: str | Path = "results/studies",
-    submissions: str | Path | None = "submissions/studies",
-    time: bool = True,
-) -> StudyPlan:
-    """Return a study's cells, which of them are there, and what the others cost.
+    submissions: str | Path = "submissions",
+) -> list[Path]:
+    """Check the finished blocks of a study and copy them into the folder of submissions.
 
     Args:
         study: as in `study_run`.
-        cells: as in `study_run`.
-        groups: as in `study_run`.
-        output: as in `study_run`.
-        submissions: as in `study_run`.
-        time: time kinds of cells of which none is finished; False: their cost stays unknown.
+        output: folder that `study_run` wrote to.
+        submissions: folder of submissions; blocks go to `studies/<study>/` there.
+
+    Returns:
+        The files that were written: blocks that are not there yet, or were other ones.
 
     Raises:
-        BenchError: there is no such study, group or cell.
+        BenchError: a block does not pass the checks; none is copied.
     """
-    from bench.studies.plan import plan
-    from bench.studies.run import StudyRun
+    from bench.entries import registry
+    from bench.submissions.studies import submit_blocks
 
-    asked = StudyRun(
-        study=study,
-        cells=tuple(cells),
-        groups=tuple(groups),
-        output=str(output),
-        submissions=None if submissions is None else str(submissions),
-    )
-    if not time:
-        return plan(asked.shelf(), asked.blocks())
-    from bench.studies.timing import timed
+    return submit_blocks(registry.study(study), Path(output), Path(submissions))
 
-    return plan(asked.shelf(), asked.blocks(), timed)
+
+def study_report(
+    studies: str | Path = "submissions/studies",
+    submissions: str | Path = "submissions",
+    output: str | Path = "leaderboard",
+) -> dict[str, str]:
+    """Hold all studies to their claims: write the pages and figures, and return the verdicts.
+
+    Args:
+        studies: folder of `<study>/<block>.parquet`; what is missing in it is undecided.
+        submissions: folder of the board's results.
+        output: folder of the board.
+
+    Returns:
+        Name of a claim -> "supported", "contradicted", "depends" or "undecided".
+
+    Raises:
+        BenchError: a study or the place can't be read or written.
+    """
+    from bench.board.claims.write import report, write
+
+    made = report(Path(studies), Path(submissions), Path(output))
+    write(made.files, Path(output))
+    return {each.claim.name: each.verdict.word for each in made.judged}
 
 
 def study_compare(
