@@ -30,7 +30,7 @@ def test_nothing_is_lost_and_nothing_doubled(
 @pytest.mark.slow
 @pytest.mark.parametrize(("units", "deaths", "states"), [(2, 2, 45_636)])
 def test_three_workers(units: int, deaths: int, states: int) -> None:
-    """With four units there are as many states as `tests/benchmarks/scale.md` says."""
+    """With four units there are as many states as `python tests/interleavings.py 3 4 0` prints."""
     model = Model(3, units, deaths)
     assert model.explore(right(model)) == states
 
