@@ -103,7 +103,7 @@ def sheet(rate: float) -> str:
         ("units a second, all GPUs", f"{a_second:.2f}"),
         (
             f"rows in all, and GB at {BYTES_PER_ROW} bytes",
-            f"{rows:.3g}, {rows * BYTES_PER_ROW / 1e9:.0f}",
+            f"{rows:.3g}, {giga:.0f}",
         ),
         ("LIST requests a unit (mean pages of 1,000 keys)", f"{lists:.1f} ({pages:.1f})"),
         ("LIST requests a second, all GPUs", f"{a_second * lists:.1f}"),
