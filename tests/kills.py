@@ -107,7 +107,7 @@ def crew(count: int, kills: int, folder: Path, truth: Path, rng: random.Random) 
 def commands(
     options: list[str], victims: Callable[[int], list[str]], kill: Callable[[str], object]
 ) -> Callable[[int, Path, Path, random.Random], int]:
-    """Return what gives a command again and again, and kills its workers while it has units.
+    """Return what gives a command again and again, and kills a worker after each new block.
 
     Args:
         options: of the command.
@@ -122,15 +122,15 @@ def commands(
             place, rounds = folder / str(rounds), rounds + 1
             while not file_of(place).exists() or list(place.rglob("*.blocks")):
                 process = subprocess.Popen([*COMMAND, "-o", str(place), *options])
-                until = time.monotonic() + LONGEST
+                until, before = time.monotonic() + LONGEST, -1
                 while process.poll() is None:
                     assert time.monotonic() < until, f"{place}: it waits for ever"
                     time.sleep(rng.uniform(0.0, 2.0))
-                    works = kills and next(place.rglob("*.claim.*"), None)
-                    there = victims(process.pid) if works else []
+                    blocks = sum(1 for _ in place.rglob("*.rows.parquet"))
+                    there = victims(process.pid) if kills and blocks not in (0, before) else []
                     if there:
                         kill(rng.choice(there))
-                        kills -= 1
+                        kills, before = kills - 1, blocks
                 assert process.returncode in (0, 2), f"{place}: exit code {process.returncode}"
             right(place, truth)
         return rounds
