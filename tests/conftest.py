@@ -39,7 +39,12 @@ def shorten(protocol: str) -> str:
 @pytest.fixture(scope="session")
 def quick_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A registry with the repository's models and data and the short protocol `quick`."""
-    folder = tmp_path_factory.mktemp("registry")
+    return write_quick(tmp_path_factory.mktemp("registry"))
+
+
+def write_quick(folder: Path) -> Path:
+    """Write a registry with the short protocol `quick` into an empty folder."""
+    folder.mkdir(parents=True, exist_ok=True)
     for name in ("models", "datasets", "data", "checkpoints"):
         (folder / name).symlink_to(REPOSITORY / "registry" / name)
     (folder / "protocols").mkdir()

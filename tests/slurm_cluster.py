@@ -23,7 +23,8 @@ SlurmdPort={other}
 NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory=4000 State=UNKNOWN
 PartitionName=main Nodes={host} Default=YES MaxTime=INFINITE State=UP
 AuthType=auth/munge
-AuthInfo=socket={folder}/munge.socket
+# a requeued job waits until its credential has expired: 120 s, if nothing else is said
+AuthInfo=socket={folder}/munge.socket,cred_expire=15
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 SelectType=select/cons_tres

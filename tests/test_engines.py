@@ -200,6 +200,44 @@ def test_a_function_and_an_evaluation_in_ray(
     assert "192/192 samples" in err
 
 
+class Told:
+    """Who is told how far a call is: samples in all, and those that are through."""
+
+    def __init__(self) -> None:
+        self.total = self.through = 0
+
+    def begin(self, attack: str, total: int, done: int) -> None:
+        self.total, self.through = self.total + total, self.through + done
+
+    def advance(self, attack: str, samples: int) -> None:
+        self.through += samples
+
+    def note(self, text: str) -> None: ...
+
+
+def check_call(output: Path, truth: dict[str, str], **options: Any) -> None:
+    """The Python call: rows of what can be measured, a warning for what can't, progress."""
+    deep, told = "fashionmnist-deep-full-conv-relu", Told()
+    known = {"protocol": "quick", "attacks": ATTACKS, "batch_size": 8, "submissions": None}
+    with pytest.warns(BenchWarning, match=f"not measured: {deep}: expected trained weights"):
+        table = bench.evaluate(
+            [MODEL, deep, OTHER], output=output, progress=told, **known, **options
+        )
+    assert table["model"].drop_duplicates().tolist() == [MODEL, OTHER], "in the order asked for"
+    assert len(table) == 2 * 2 * 48
+    assert (told.total, told.through) == (192, 192)
+    for model, digest in truth.items():
+        assert rows_sha256(file_of(output, model)) == digest
+
+
+@pytest.mark.service
+@pytest.mark.slow
+def test_the_call_in_ray(
+    ray_here: None, quick: Path, truth: dict[str, str], tmp_path: Path
+) -> None:
+    check_call(tmp_path, truth, engine="ray", workers=2)
+
+
 @pytest.mark.service
 @pytest.mark.slow
 def test_ctrl_c_ends_ray_cleanly(ray_here: None, quick: Path, tmp_path: Path) -> None:
@@ -244,6 +282,15 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
 @pytest.mark.slow
 def test_a_function_in_slurm(slurm: dict[str, str], tmp_path: Path) -> None:
     check_each(Engine(engine="slurm", workers=6, partition="main"), tmp_path)
+
+
+@pytest.mark.service
+@pytest.mark.slow
+def test_the_call_in_slurm(
+    slurm: dict[str, str], quick: Path, truth: dict[str, str], tmp_path: Path
+) -> None:
+    options = ("time=5",)
+    check_call(tmp_path, truth, engine="slurm", workers=2, engine_options=options)
 
 
 @pytest.mark.service

@@ -97,7 +97,7 @@ class Told:
 
     def __init__(self, plans: dict[int, Plan], watcher: Progress) -> None:
         self._plans, self._watcher = plans, watcher
-        self._begun, self._through = False, 0
+        self._total = self._through = 0
 
     def planned(self, place: int, plan: Plan) -> Progress:
         """A model was opened."""
@@ -108,10 +108,10 @@ class Told:
         self._plans[place] = plan
 
     def set(self, total: int, done: int, text: str) -> None:
-        """So many samples of all models, so many of them done."""
-        if not self._begun and total:
-            self._begun = True
-            self._watcher.begin("all", total, 0)
+        """So many samples of the models that were opened so far, so many of them done."""
+        if total > self._total:
+            self._watcher.begin("all", total - self._total, 0)
+            self._total = total
         if done > self._through:
             self._watcher.advance("all", done - self._through)
             self._through = done
