@@ -231,7 +231,7 @@ def test_an_unfinished_run_is_not_finished_by_another_model(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("bench.run.local.finish", stop)
+        patch.setattr("bench.run.plan.Plan.finish", stop)
         with pytest.raises(KeyboardInterrupt):
             evaluate(tmp_path)
     assert not result(tmp_path).exists()

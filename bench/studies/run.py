@@ -17,7 +17,7 @@ from bench.entries import registry
 from bench.entries.study import Block
 from bench.results import study_blocks
 from bench.results.claims import Claims
-from bench.results.filesystem import LocalFiles, check_output
+from bench.results.filesystem import LocalFiles, local_folder
 from bench.results.presence import Presence, Watch
 from bench.results.workplace import Timing
 from bench.studies.places import OUTPUT, SUBMITTED, WORK, Shelf, chosen
@@ -91,9 +91,9 @@ def run(asked: StudyRun, progress: Progress | None = None, timing: Timing | None
     from bench.run.machine import keep_freed_memory, threads
     from bench.studies.workers import Workers
 
-    check_output(asked.output)
+    folder = local_folder(asked.output)
     shelf, blocks = asked.shelf(), asked.blocks()
-    files = LocalFiles(Path(asked.output))
+    files = LocalFiles(folder)
     files.prepare()
     choose_device(asked.device)
     if asked.device == "cpu":
@@ -139,6 +139,7 @@ class _Worker:
         for key in keys:
             if key.startswith(f"{self.folder}/workers/") or ".claim." in key:
                 self.files.delete(key)
+        self.files.sweep(self.folder)
 
     def _one(self, missing: Sequence[Block], claims: Claims, progress: Progress, done: int) -> bool:
         """Run the first missing block that nobody else runs; False if there is none."""
