@@ -107,8 +107,8 @@ def contrasted(low: float, high: float) -> Contrasted:
 @pytest.mark.parametrize(
     ("low", "high", "said"),
     [
-        (0.1, 0.2, "at higher frequencies than matched nets with full ones"),
-        (-0.2, -0.1, "at lower frequencies than matched nets with full ones"),
+        (0.1, 0.2, "at higher frequencies than matched recipes with full ones"),
+        (-0.2, -0.1, "at lower frequencies than matched recipes with full ones"),
         (-0.1, 0.2, "are not told apart"),
     ],
 )
@@ -118,6 +118,7 @@ def test_the_first_sentence_follows_the_numbers(
     first, second = lead([replace(table, contrasts=(contrasted(low, high),))])
     assert said in first
     assert "n = 820 images" in first
+    assert "does not show that the kernels are the cause" in first
     if "not told" not in said:
         assert "0.150 [0.100, 0.200]" in first
     row = table.ranked[0]

@@ -16,6 +16,11 @@ FACTORS = {
     "trained minus untrained": ("trained weights", "untrained ones"),
 }
 """Contrast -> what the two kinds of nets have."""
+CONFOUNDED = (
+    " A recipe is more than its kernel: the paper's learning rates differ between these families, "
+    "so this does not show that the kernels are the cause."
+)
+"""Of local and full kernels."""
 
 
 def lead(tables: Sequence[Table]) -> list[str]:
@@ -37,18 +42,19 @@ def _contrast(table: Table, found: Contrasted) -> str:
     size = interval(found.interval if mean >= 0 else type(found.interval)(-mean, -high, -low))
     where = f"On {table.rules.dataset.title}, "
     basis = (
-        f"{found.pairs} matched pairs of nets, {found.seeds} training seeds each, "
+        f"{found.pairs} matched pairs, {found.seeds} training seeds each, "
         f"n = {found.ids} images; brackets are 95 % intervals over seeds and images"
     )
+    what, rest = "nets", ""
     if found.name == "local minus full":
-        basis += "; recipes are compared, and the paper's learning rates differ between families"
+        what, rest = "recipes", CONFOUNDED
     if low <= 0 <= high:
-        return f"{where}nets with {having} and nets with {other} are not told apart ({basis})."
+        return f"{where}{what} with {having} and with {other} are not told apart ({basis}).{rest}"
     side = "higher" if mean > 0 else "lower"
     return (
-        f"{where}nets with {having} are attackable at {side} frequencies than matched nets with "
-        f"{other}: the mean radial frequency (RFC) of their smallest {_norm(table)} perturbation "
-        f"is {size} {side}, in units of Nyquist ({basis})."
+        f"{where}{what} with {having} are attackable at {side} frequencies than matched {what} "
+        f"with {other}: the mean radial frequency (RFC) of their smallest {_norm(table)} "
+        f"perturbation is {size} {side}, in units of Nyquist ({basis}).{rest}"
     )
 
 
