@@ -38,6 +38,8 @@ LARGE, PASS = 3 * 128 * 128, 8
 """From so many values an image goes through the model in passes of this many images, on a CPU."""
 JUDGED = 8
 """Images of the batch on which accuracy is judged."""
+WORTH_SAYING = 2.0
+"""Seconds that a calibration may take at least for it to be said."""
 SHARE = 0.05
 """Of a run's time that its calibration may take."""
 JUDGING = 30
@@ -175,10 +177,10 @@ class _Budget:
         return self._limit - (time.perf_counter() - self._begun)
 
     def allows(self, steps: int) -> bool:
-        """Return whether so many more steps may be taken, and say so."""
+        """Return whether so many more steps may be taken, and say so where that is felt."""
         if steps * self._step > self.left():
             return False
-        if math.isfinite(self._limit):
+        if math.isfinite(self._limit) and self._limit >= WORTH_SAYING:
             self._tell(
                 f"calibrating the model step: {self._limit - self.left():.0f} s of at most "
                 f"{self._limit:.0f} s"
