@@ -237,6 +237,9 @@ def test_a_whole_result_goes_before_a_partial_one(tmp_path: Path) -> None:
         locate("n", [tmp_path / "r"])
     with pytest.raises(BenchError, match="found no result at all"):
         locate("m", [tmp_path / "nowhere"])
+    mine, board = make("mine/partial/caro2024/d/k.parquet"), make("board/caro2024/d/k.parquet")
+    assert locate("k", [tmp_path / "mine", tmp_path / "board"]) == mine
+    assert locate("k", [tmp_path / "mine", tmp_path / "board"], whole=True) == board
 
 
 def test_showing_needs_no_torch(tmp_path: Path) -> None:

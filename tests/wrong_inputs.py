@@ -167,6 +167,11 @@ IN_PYTHON: dict[str, tuple[Callable[[Path], object], str]] = {
 """What is wrong -> the call (given an empty folder), and words of the one line that it raises."""
 
 ON_THE_COMMAND_LINE: dict[str, tuple[list[str], str]] = {
+    "a number in words": (["eval", "-m", NET, "--limit", "ten"], "expected a whole number. See"),
+    "seconds in words": (
+        ["study", "plan", "fashionmnist-2026", "--budget", "a"],
+        "expected a number. See",
+    ),
     "an unknown verb": (["evaluate"], "No such command"),
     "an unknown option": (["show", "x", "--nosuch"], "No such option"),
     "no model": (["eval"], "Missing option '--model'"),
@@ -178,7 +183,7 @@ ON_THE_COMMAND_LINE: dict[str, tuple[list[str], str]] = {
     "a misspelt protocol": (["eval", "-m", NET, "--protocol", "x"], "unknown protocol 'x'"),
     "a device": (["eval", "-m", NET, "--device", "cuda:x"], "expected --device auto, cpu, cuda"),
     "an index of no device": (["eval", "-m", NET, "--device", "auto:1"], "expected --device auto"),
-    "a limit": (["eval", "-m", NET, "--limit", "1.5"], "valid integer"),
+    "a limit": (["eval", "-m", NET, "--limit", "1.5"], "expected a whole number"),
     "a batch": (["eval", "-m", NET, "--batch-size", "x"], "expected --batch-size auto or a number"),
     "workers": (["eval", "-m", NET, "--workers", "0"], "expected --workers of at least 1"),
     "weights": (["eval", "-m", NET, "--weights", "nowhere"], "expected a weights file"),

@@ -83,7 +83,7 @@ def compare(
     Args:
         first: a model's name, or a result file.
         second: another one.
-        folders: where names are looked for, in this order.
+        folders: where names are looked for, in this order; whole results before partial ones.
 
     Returns:
         attack, quantity, n (common samples), first and second (means over them), difference with
@@ -100,7 +100,7 @@ def compare(
     from bench.show.source import locate
 
     places = [Path(folder) for folder in folders]
-    a, b = open_pair(locate(str(first), places), locate(str(second), places))
+    a, b = open_pair(*(locate(str(name), places, whole=True) for name in (first, second)))
     return difference_frame(differences(a, b), a.name, b.name)
 
 

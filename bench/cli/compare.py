@@ -56,7 +56,7 @@ def compare(
     from bench.stats.stepdown import FEWEST_IDS
 
     folders = [results, submissions]
-    a, b = open_pair(locate(first, folders), locate(second, folders))
+    a, b = open_pair(*(locate(name, folders, whole=True) for name in (first, second)))
     found = differences(a, b)
     if not found:
         raise BenchError(

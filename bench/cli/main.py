@@ -102,6 +102,15 @@ def _warn_with(usual: Callable[..., None]) -> Callable[..., None]:
     return show
 
 
+PLAIN = {
+    "Input should be a valid integer, unable to parse string as an integer": (
+        "expected a whole number"
+    ),
+    "Input should be a valid number, unable to parse string as a number": "expected a number",
+}
+"""What the parser of numbers says -> what we do."""
+
+
 def _call(arguments: Sequence[str] | None) -> int:
     try:
         code = app(args=None if arguments is None else list(arguments), standalone_mode=False)
@@ -111,7 +120,9 @@ def _call(arguments: Sequence[str] | None) -> int:
         return _complain(str(error))
     except TyperException as error:
         said = error.format_message().strip() or "expected a command; they are listed above."
-        return _complain(f"{said} See `bench --help`.")
+        for technical, plain in PLAIN.items():
+            said = said.replace(technical, plain)
+        return _complain(f"{said.rstrip('.')}. See `bench --help`.")
     except (KeyboardInterrupt, typer.Abort):
         return _interrupted()
 

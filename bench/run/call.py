@@ -159,14 +159,14 @@ def _module(model: object, name: object, request: Request) -> InMemory | None:
 
 
 def _names(model: object, name: object, request: Request) -> list[str]:
-    if name is not None:
-        raise BenchError(
-            f"expected name= only with a model in memory, got name={name!r} and model={model!r}"
-        )
     several = list(model) if isinstance(model, list | tuple) else [model]
     wrong = [one for one in several if not isinstance(one, str | Path)]
     if wrong or not several:
         raise BenchError(_no_model(wrong[0] if wrong else model))
+    if name is not None:
+        raise BenchError(
+            f"expected name= only with a model in memory, got name={name!r} and model={model!r}"
+        )
     return entry_names([str(one) for one in several], request.data.dataset)
 
 

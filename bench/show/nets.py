@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.entries.registry import registry_dir
 from bench.errors import BenchError
 from bench.figures.mark import Mark
 from bench.figures.style import plain
@@ -24,10 +25,12 @@ def nets(result: Result, submissions: Path | None) -> list[Result]:
 
     Args:
         result: what is shown.
-        submissions: the folder; None, or one that is not there: none.
+        submissions: the folder; one that is not there: the checkout's own; None: none.
     """
-    if submissions is None or not submissions.is_dir():
+    if submissions is None:
         return []
+    if not submissions.is_dir():  # elsewhere than in the checkout
+        submissions = registry_dir().parent / "submissions"
     found: list[Result] = []
     for path in find(submissions):
         same = (path.parent.parent.name, path.parent.name) == (

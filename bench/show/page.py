@@ -44,9 +44,8 @@ dt { color: var(--quiet); } dd { margin: 0; overflow-wrap: anywhere; }
 
 CAPTIONS = {
     "radial": "Energy of the perturbations per frequency, white noise of the same energy being 1. "
-    "Black or white: this model, with its 95 % band over the images. Thin: the board's trained "
-    "nets on the same data (dashed: without a nonlinearity), of all of the protocol's samples. "
-    "Broad gray: the images themselves.",
+    "Black or white: this model, with its 95 % band over the images. Broad gray: the images "
+    "themselves.",
     "spectrum": "The same by direction: mean share of each frequency over the fooled samples.",
     "distances": "From the smallest perturbations that were found: a smaller one may exist, so "
     "the true accuracy lies on the curve or below it. At 0 it is the clean accuracy.",
@@ -54,6 +53,11 @@ CAPTIONS = {
     "red is brighter, blue darker. Spectra: zero frequency in the centre, red is more than white "
     "noise, blue less.",
 }
+BESIDE = (
+    " Thin: the board's trained nets on the same data (dashed: without a nonlinearity), of all of "
+    "the protocol's samples."
+)
+"""Of the radial figure, if there are such nets."""
 
 
 def page(result: Result, attack: str, nets: Sequence[Result]) -> str:
@@ -73,7 +77,8 @@ def page(result: Result, attack: str, nets: Sequence[Result]) -> str:
         "examples": lambda ink: parts.examples(result, attack, ink),
     }
     alts = {kind: _alt(kind, result, attack) for kind in figures}
-    shown = "".join(_figure(kind, made, alts[kind]) for kind, made in figures.items())
+    told = {**CAPTIONS, "radial": CAPTIONS["radial"] + (BESIDE if nets else "")}
+    shown = "".join(_figure(kind, made, alts[kind], told[kind]) for kind, made in figures.items())
     return f"""<!doctype html>
 <html lang="en">
 <head>
@@ -97,12 +102,12 @@ def page(result: Result, attack: str, nets: Sequence[Result]) -> str:
 """
 
 
-def _figure(kind: str, made: Any, alt: str) -> str:
+def _figure(kind: str, made: Any, alt: str, caption: str) -> str:
     light, dark = (_uri(made(ink), kind) for ink in (LIGHT, DARK))
     return (
         f'<figure><picture><source media="(prefers-color-scheme: dark)" srcset="{dark}">'
         f'<img src="{light}" alt="{html.escape(alt, quote=True)}"></picture>'
-        f"<figcaption>{html.escape(CAPTIONS[kind])}</figcaption></figure>\n"
+        f"<figcaption>{html.escape(caption)}</figcaption></figure>\n"
     )
 
 

@@ -174,10 +174,15 @@ def _result(
 # ---------------------------------------------------------------- from a name
 
 
-def locate(name: str, folders: Sequence[Path]) -> Path:
+def locate(name: str, folders: Sequence[Path], *, whole: bool = False) -> Path:
     """Return the file of a result: a path as it stands, or a model's result in the folders.
 
-    A whole result goes before a partial one, the protocol that ranks before others.
+    In each folder a whole result goes before a partial one, the protocol that ranks before others.
+
+    Args:
+        name: a path, or a model's name.
+        folders: where it is looked for; the first that has it decides.
+        whole: a whole result in any of the folders goes before a partial one.
 
     Raises:
         BenchError: there is none, or nothing says which of several is meant.
@@ -189,18 +194,20 @@ def locate(name: str, folders: Sequence[Path]) -> Path:
             raise BenchError(f"expected a result, got its side file {name}; name the result")
         return Path(name)
     everything: set[str] = set()
-    for folder in folders:
-        for root in (folder, folder / "partial"):
-            known = [path for path in sorted(root.glob("*/*/*.parquet")) if is_result(path)]
-            everything |= {path.stem for path in known}
-            found = [path for path in known if path.stem == name]
-            ranking = [p for p in found if p.parent.parent.name == registry.default_protocol()]
-            chosen = ranking or found
-            if len(chosen) > 1:
-                places = ", ".join(str(path) for path in chosen)
-                raise BenchError(f"expected one result of {name!r}, found {places}; name the file")
-            if chosen:
-                return chosen[0]
+    roots = [root for folder in folders for root in (folder, folder / "partial")]
+    if whole:
+        roots = [*folders, *(folder / "partial" for folder in folders)]
+    for root in roots:
+        known = [path for path in sorted(root.glob("*/*/*.parquet")) if is_result(path)]
+        everything |= {path.stem for path in known}
+        found = [path for path in known if path.stem == name]
+        ranking = [p for p in found if p.parent.parent.name == registry.default_protocol()]
+        chosen = ranking or found
+        if len(chosen) > 1:
+            places = ", ".join(str(path) for path in chosen)
+            raise BenchError(f"expected one result of {name!r}, found {places}; name the file")
+        if chosen:
+            return chosen[0]
     if not everything:
         places = " or ".join(map(str, folders))
         raise BenchError(

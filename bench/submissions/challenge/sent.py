@@ -57,6 +57,8 @@ def read_sent(path: Path) -> Sent:
     """
     if not path.is_file():
         raise BenchError(f"expected perturbations at {path}, found no file; check the path")
+    if path.suffix not in (".npz", ".parquet"):
+        raise BenchError(f"expected an .npz of np.savez, or a Parquet file (.parquet), got {path}")
     sent = _numpy(path) if path.suffix == ".npz" else _parquet(path)
     missing = [key for key in STATED if not sent.stated.get(key)]
     if missing:
