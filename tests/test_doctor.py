@@ -68,7 +68,7 @@ def test_a_model_without_weights_or_images_is_a_two(
 
 def test_a_place_that_cannot_be_written(quick: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    lines = examine(MODEL, str(tmp_path / "file"))
+    lines = list(examine(MODEL, str(tmp_path / "file")))
     (writing,) = topic(lines, "writing")
     assert writing.fine is False
     assert topic(lines, "job")[0].fine is False
@@ -76,6 +76,6 @@ def test_a_place_that_cannot_be_written(quick: Path, tmp_path: Path) -> None:
 
 def test_unknown_names_are_errors(quick: Path) -> None:
     with pytest.raises(BenchError, match="did you mean"):
-        examine(MODEL[:-1])
+        next(examine(MODEL[:-1]))
     with pytest.raises(BenchError, match="expected a GPU for --device cuda:99"):
-        examine(MODEL, device="cuda:99")
+        next(examine(MODEL, device="cuda:99"))

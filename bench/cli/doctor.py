@@ -32,14 +32,15 @@ def doctor(
     """
     from bench.run.doctor import examine
 
-    lines = examine(model, output, device)
-    topic = ""
-    for line in lines:
+    topic, lacking = "", None
+    for line in examine(model, output, device):
         head = line.topic if line.topic != topic else ""
         topic = line.topic
         mark = {True: "ok ", False: "-  ", None: "   "}[line.fine]
         remedy = f"  ->  {line.remedy}" if line.remedy and not line.fine else ""
         sys.stdout.write(f"{head:9}{mark}{line.text}{remedy}\n")
-    for line in lines:
+        sys.stdout.flush()  # the time at the end takes a while
         if line.topic == "job" and not line.fine:
-            raise BenchError(f"{line.text}; {line.remedy}")
+            lacking = line
+    if lacking is not None:
+        raise BenchError(f"{lacking.text}; {lacking.remedy}")

@@ -235,11 +235,7 @@ def _on_noise(plan: _Plan) -> tuple[_Timed, tuple[str, ...]]:
         f"{1 / speed.mid:.3g} images/s forward and backward "
         f"({1 / speed.high:.3g} to {1 / speed.low:.3g})"
     )
-    if speed.got < BUSY:
-        text += (
-            f" - but the machine is busy: this process got {100 * speed.got:.0f} % of a core, and "
-            "a quiet machine is so much faster"
-        )
+    text += _busy(speed.got)
     hub = plan.entry.source == "timm" and what.weights == "default"
     size, params, values = speed.images, loaded.n_params, math.prod(loaded.input_shape)
     return _Timed(seconds, accuracy, said, text, size, params, values, hub), names
@@ -284,13 +280,26 @@ def _on_images(plan: _Plan) -> tuple[_Timed, tuple[str, ...]] | None:
         accuracy, said = stated, who
     some = [ids[int(i)] for i in right]
     seconds = {}
+    begin, worked = time.perf_counter(), time.process_time()
     for name in opened.attacks:
         one = _of_attack(job, name, some)
         seconds[name] = (one, one, one)
     text = f"a few steps of each attack on {len(some)} images"
+    if job.device.type == "cpu":
+        text += _busy((time.process_time() - worked) / (time.perf_counter() - begin))
     params, values = opened.loaded.n_params, math.prod(opened.loaded.input_shape)
     timed = _Timed(seconds, accuracy, said, text, len(some), params, values, False)
     return timed, opened.attacks
+
+
+def _busy(got: float) -> str:
+    """Return what is to be said of a machine on which a process got a share of a core."""
+    if got >= BUSY:
+        return ""
+    return (
+        f" - but the machine is busy: this process got {100 * got:.0f} % of a core, and a quiet "
+        "machine is so much faster"
+    )
 
 
 def _of_attack(job: Job, attack: str, ids: list[int]) -> float:

@@ -6,6 +6,7 @@ import importlib.util
 import platform
 import shutil
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,8 +49,8 @@ class Line:
     remedy: str = ""
 
 
-def examine(model: str, output: str = "results", device: str = "auto") -> list[Line]:
-    """Return what was found; the topic "job" says whether a model can be evaluated now.
+def examine(model: str, output: str = "results", device: str = "auto") -> Iterator[Line]:
+    """Yield what is found; the topic "job" says whether a model can be evaluated now.
 
     Nothing is downloaded and nothing is left in the folder of results.
 
@@ -63,14 +64,17 @@ def examine(model: str, output: str = "results", device: str = "auto") -> list[L
     """
     entry = choose_model(model, None)
     where = choose_device(device)
-    lines = [_versions(), _device(where)]
-    lines += [_images(registry.dataset(name)) for name in registry.dataset_names()]
-    lines += _all_weights(output)
-    lines += [_writing(output), *_engines()]
-    own = [_images(registry.dataset(entry.dataset)), _weights(entry, output)]
-    lacks = [line for line in (*own, *(x for x in lines if x.topic == "writing")) if not line.fine]
-    lines += [_job(entry, lacks), _time(entry, output, device)]
-    return lines
+    yield _versions()
+    yield _device(where)
+    for name in registry.dataset_names():
+        yield _images(registry.dataset(name))
+    yield from _all_weights(output)
+    writing = _writing(output)
+    yield writing
+    yield from _engines()
+    own = (_images(registry.dataset(entry.dataset)), _weights(entry, output), writing)
+    yield _job(entry, [line for line in own if not line.fine])
+    yield _time(entry, output, device)
 
 
 def _versions() -> Line:
