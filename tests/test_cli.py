@@ -61,7 +61,7 @@ def complaint(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
         (["-m", MODEL, "-o", "nope://bucket/x"], "expected a folder or an address such as s3://"),
         (["-m", MODEL, "-o", "s3://b/x", "--offline"], "expected a local folder with --offline"),
         (["-m", "mnist-local-conv"], "run `bench train --model mnist-local-conv`"),
-        (["-m", MODEL, "--weights", "/nowhere.safetensors"], "No such file"),
+        (["-m", MODEL, "--weights", "/nowhere.safetensors"], "found none at"),
         (["-m", "nothing-*"], "matches no model"),
         (["--limit", "3"], "Missing option '--model'"),
         (["-m", MODEL, "--nosuch"], "No such option"),

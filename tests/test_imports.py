@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from conftest import REPOSITORY
 
+import bench
+
 PACKAGE = REPOSITORY / "bench"
 
 HEAVY = ("torch", "timm", "foolbox", "torchvision", "datasets", "numba")
@@ -46,6 +48,12 @@ def test_import_bench_is_light_and_its_calls_are_there() -> None:
     assert loaded("import bench.api.measure, bench.api.board, bench.api.look", HEAVY + TABLES) == []
     code = "import bench; assert callable(bench.evaluate) and callable(bench.load_model)"
     assert "torch" in loaded(code, HEAVY)
+
+
+def test_no_call_has_the_name_of_a_room() -> None:
+    """Importing the room would put it in the place of the call."""
+    rooms = {path.stem for path in PACKAGE.iterdir()} - {"spectrum"}
+    assert not rooms & set(bench.__all__)
 
 
 def test_this_test_sees_a_heavy_import() -> None:
@@ -121,15 +129,15 @@ HOMES = {  # third-party package -> the only places in bench/ that may import it
     "datasets": ("data/",),
     "torchvision": ("data/",),
     "PIL": ("data/", "models/timm_source.py"),  # what timm's transforms take
-    "huggingface_hub": ("data/hub/", "models/timm_source.py", "publish/write.py"),
+    "huggingface_hub": ("data/hub/", "models/timm_source.py", "publishing/write.py"),
     "tabulate": ("board/tabular.py",),
     "ray": ("run/engines/ray_pool.py",),
     "submitit": ("run/engines/slurm_jobs.py",),
     "typer": ("cli/",),
     "rich": ("cli/", "screen.py"),
     "pandas": ("run/", "show/", "api/", "cli/"),
-    "yaml": ("publish/",),
-    "mlcroissant": ("publish/",),
+    "yaml": ("publishing/",),
+    "mlcroissant": ("publishing/",),
 }
 EVERYWHERE = {"numpy", "torch", "scipy", "pydantic"}
 

@@ -21,8 +21,8 @@ from bench.board.build import build
 from bench.cli.main import call
 from bench.cli.publish import publish
 from bench.errors import BenchError
-from bench.publish import write
-from bench.publish.facts import citation, zenodo
+from bench.publishing import write
+from bench.publishing.facts import citation, zenodo
 
 pytestmark = [
     pytest.mark.usefixtures("caro_ranks"),

@@ -200,6 +200,6 @@ def publish(
     Raises:
         BenchError: no submissions, a name that is none, or mlcroissant is missing.
     """
-    from bench.publish.write import REPOSITORY, files, write
+    from bench.publishing.write import REPOSITORY, files, write
 
     return write(files(Path(submissions), repository or REPOSITORY), Path(output))

@@ -36,7 +36,7 @@ def publish(
         raise BenchError("expected --dry-run or --yes, found both; --yes uploads, --dry-run never")
     if yes and repository is None:
         raise BenchError("expected --repository owner/name with --yes, found none; name it")
-    from bench.publish.write import REPOSITORY, files, upload, write
+    from bench.publishing.write import REPOSITORY, files, upload, write
 
     paths = write(files(submissions, repository or REPOSITORY), output)
     for path in paths:

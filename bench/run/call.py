@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from bench.errors import BenchError, BenchWarning
-from bench.run.asked import check_asked, entry_names
+from bench.run.asked import check_asked, check_spelt, entry_names
 from bench.run.request import Request
 from bench.run.several import Refused, in_turns, judged, not_measured
 
@@ -43,6 +43,8 @@ def evaluate_models(
     request = Request.of(**options)
     memory = _module(model, name, request)
     names = [memory.entry.name] if memory is not None else _names(model, name, request)
+    if memory is None:
+        check_spelt(names)
     possible, refused = judged(names, lambda one: _check(request.but(model=one), memory))
     if memory is not None and _is_of_the_registry(memory, request):
         memory = None

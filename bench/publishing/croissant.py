@@ -12,7 +12,7 @@ from typing import Any
 
 from bench.errors import BenchError
 from bench.metrics import METRICS
-from bench.publish.facts import AUTHORS, DESCRIPTION, KEYWORDS, LICENCE_URL, PAPER, SHORT
+from bench.publishing.facts import AUTHORS, DESCRIPTION, KEYWORDS, LICENCE_URL, PAPER, SHORT
 from bench.results.read import file_sha256, find, stored_columns
 
 TYPES = {"string": "TEXT", "bool": "BOOL", "int": "INTEGER", "float": "FLOAT"}

@@ -11,7 +11,7 @@ from typing import Any
 from bench.board.markdown import slug
 from bench.board.table import Board, Row, Table
 from bench.board.text import NORMS, interval, ranks
-from bench.publish.facts import DESCRIPTION, SHORT
+from bench.publishing.facts import DESCRIPTION, SHORT
 
 
 def tasks(board: Board) -> list[Table]:

@@ -12,9 +12,9 @@ import bench
 from bench.board.build import build
 from bench.errors import BenchError
 from bench.files import atomic
-from bench.publish import huggingface
-from bench.publish.croissant import croissant, newest
-from bench.publish.facts import citation, zenodo
+from bench.publishing import huggingface
+from bench.publishing.croissant import croissant, newest
+from bench.publishing.facts import citation, zenodo
 
 REPOSITORY = "frequency-bench/frequency-bench"
 """Name in the files unless another is given; nobody has made it."""
