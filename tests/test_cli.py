@@ -52,7 +52,7 @@ def complaint(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
         (["-m", MODEL, "--protocol", "caro2042"], "did you mean 'caro2024'"),
         (["-m", MODEL, "--limit", "0"], "expected --limit of at least 1, got 0"),
         (["-m", MODEL, "--limit", "-3"], "expected --limit of at least 1, got -3"),
-        (["-m", MODEL, "--limit", "x"], "valid integer"),
+        (["-m", MODEL, "--limit", "x"], "expected a whole number"),
         (["-m", MODEL, "--batch-size", "0"], "expected --batch-size auto or a number"),
         (["-m", MODEL, "--seed", "-1"], "expected --seed of at least 0"),
         (["-m", MODEL, "--device", "tpu"], "expected --device auto, cpu, cuda"),
