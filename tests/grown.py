@@ -32,7 +32,7 @@ metrics.METRICS += (
         metrics.Missing.NO_POWER,
         "mean squared radius",
         lambda m: m.spectrum["rfc"] ** 2,
-        since=2,
+        since=metrics.METRICS[-1].since + 1,
         shown="interval",
     ),
 )
