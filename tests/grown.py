@@ -1,26 +1,32 @@
-"""The package as a stranger would extend it: one metric, one attack key and one algorithm more.
+"""The package as a stranger would extend it: a metric, an attack key, an algorithm, a probe more.
 
 A program of its own, because the table of metrics is read when modules are imported. It appends
-one row to METRICS, gives Brendel-Bethge one key and registers one algorithm, then does what it is
-asked to, and prints what came of it as JSON.
+one row to METRICS, gives Brendel-Bethge one key and registers one algorithm and one probe, then
+does what it is asked to, and prints what came of it as JSON.
 
     python tests/grown.py check FOLDER    problems of every submission; hashes of every protocol
     python tests/grown.py merge FOLDER    one more attack into a result of version 1
     python tests/grown.py rescore FOLDER  the new metric of a result that has perturbations
+    python tests/grown.py probe FOLDER    the new probe: command, call, files, board
 """
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import io
 import json
 import sys
 import types
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 from bench import metrics
 from bench.attacks.brendel_bethge.settings import BrendelBethge
 from bench.entries.attacks import ALGORITHMS, AttackSettings
+from bench.entries.probe_names import PROBES, Listed
+from bench.entries.probes import Kind, Probe
 
 metrics.METRICS += (
     metrics.Metric(
@@ -32,7 +38,7 @@ metrics.METRICS += (
         metrics.Missing.NO_POWER,
         "mean squared radius",
         lambda m: m.spectrum["rfc"] ** 2,
-        since=2,
+        since=metrics.METRICS[-1].since + 1,
         shown="interval",
     ),
 )
@@ -51,9 +57,50 @@ class Gaussian(AttackSettings):
     sigma: float
 
 
+class Toy(Probe):
+    """A probe of later: the mean of each image."""
+
+    name: ClassVar[str] = "toy"
+    columns: ClassVar[Mapping[str, Kind]] = {"mean": "float"}
+
+    def parts(self, shape: tuple[int, int, int]) -> tuple[str, ...]:
+        """One row a sample."""
+        return ("samples",)
+
+    def measure(
+        self, job: Any, part: str, ids: Sequence[int], control: bool
+    ) -> Mapping[str, Sequence[Any]]:
+        """Take means."""
+        labels = job.labels(ids).tolist()
+        means = job.load(ids).double().flatten(1).mean(1).tolist()
+        same = {"label": labels, "reference": labels, "status": ["ok"] * len(labels)}
+        return {**same, "mean": means}
+
+    def report(self, subjects: Sequence[Any]) -> Any:
+        """One table a model."""
+        from bench.probes.report import Part, Report
+
+        parts = [
+            Part(f"{one.name}: toy", [{"n": str(len(one.parts["samples"]["mean"]))}], "A note.")
+            for one in subjects
+        ]
+        return Report("Toy", parts, Blank(), "Nothing.", brief=[{"model": "all"}])
+
+
+class Blank:
+    """A figure of nothing."""
+
+    def draw(self) -> Any:
+        """Return it."""
+        from matplotlib.figure import Figure
+
+        return Figure()
+
+
 later = types.ModuleType("later")
-later.WithKey, later.Gaussian = WithKey, Gaussian  # type: ignore[attr-defined]
+later.WithKey, later.Gaussian, later.Toy = WithKey, Gaussian, Toy  # type: ignore[attr-defined]
 sys.modules["later"] = later
+PROBES["toy"] = Listed("later:Toy", "Take the mean of each image.")
 ALGORITHMS["brendel-bethge"] = "later:WithKey"
 ALGORITHMS["gaussian"] = "later:Gaussian"
 
@@ -108,8 +155,39 @@ def rescore(folder: Path) -> dict[str, object]:
     return {"metrics": written["metric"].tolist(), "filled": int(written["filled"].sum())}
 
 
+def probe(folder: Path) -> dict[str, object]:
+    """Run the new probe by its command and by the call; keep its files, check and show them."""
+    import bench
+    from bench.board.probes import read_reports
+    from bench.cli.main import call
+    from bench.probes.keep import keep
+    from bench.submissions.check.places import collect
+
+    net, said = "fashionmnist-full-conv", io.StringIO()
+    with contextlib.redirect_stdout(said):
+        codes = [
+            call(["probe", "--help"]),
+            call(["probe", "toy", "--help"]),
+            call(["probe", "toy", "-m", net, "--limit", "3", "-o", str(folder)]),
+        ]
+    place = folder / "probes" / "fashionmnist"
+    files = sorted(path.name for path in place.iterdir())
+    rows = bench.probe("toy", net, limit=3, output=None)
+    kept = [keep(path, folder / "kept") for path in sorted(place.glob("*.parquet"))]
+    reports, broken = read_reports(kept[0].parent)
+    return {
+        "codes": codes,
+        "said": said.getvalue(),
+        "files": files,
+        "models": rows["model"].tolist(),
+        "mean": rows["mean"].tolist(),
+        "problems": [str(problem) for problem in collect([folder / "kept"])[1]],
+        "reports": [report.title for report, _ in reports.values()],
+        "broken": broken,
+    }
+
+
+VERBS = {"check": check, "merge": merge, "rescore": rescore, "probe": probe}
+
 if __name__ == "__main__":
-    json.dump(
-        {"check": check, "merge": merge, "rescore": rescore}[sys.argv[1]](Path(sys.argv[2])),
-        sys.stdout,
-    )
+    json.dump(VERBS[sys.argv[1]](Path(sys.argv[2])), sys.stdout)

@@ -19,7 +19,7 @@ from conftest import REPOSITORY
 import bench
 from bench.entries import registry
 from bench.entries.protocol import Protocol
-from bench.metrics import METRICS, NORMS, Missing, definitions, readable
+from bench.metrics import METRICS, NORMS, Missing, by_name, definitions, readable
 from bench.results import schema
 from bench.results.metadata import Metadata, from_bytes
 from bench.results.written import current_metadata, current_rows, settings_as_written
@@ -27,6 +27,18 @@ from bench.results.written import current_metadata, current_rows, settings_as_wr
 SUBMISSIONS = REPOSITORY / "submissions"
 FILES = sorted(p for p in SUBMISSIONS.glob("caro2024/*/*.parquet") if ".extras." not in p.name)
 MODEL = "fashionmnist-local-conv"
+
+
+def stated(path: Path) -> dict[str, Any]:
+    """What a result says of itself, in the present form."""
+    return current_metadata(json.loads(pq.read_schema(path).metadata[b"bench"]))
+
+
+def results() -> list[Path]:
+    """The results in this repository that are no further seed and no untrained twin."""
+    found = [p for p in SUBMISSIONS.glob("*/*/*.parquet") if "@" not in p.name]
+    found = [p for p in found if p.parts[-3] not in ("probes", "studies")]
+    return [p for p in found if not p.name.endswith((".extras.parquet", ".challenge.parquet"))]
 
 
 def grown(verb: str, folder: Path) -> dict[str, Any]:
@@ -47,8 +59,13 @@ def test_a_metric_a_key_and_an_algorithm_more_leave_every_submission_right() -> 
             wanted = registry.protocol(name).hash(dataset)
             assert found["hashes"][f"{name} {dataset}"] == wanted
     # the board has them all, whether their protocol ranks or not
-    assert len(found["passing"]) == 18
-    assert set(found["compared"]) == {m.name for m in METRICS if m.length is None} | {"success"}
+    assert len(results()) >= 26
+    assert sorted(found["passing"]) == sorted(p.stem for p in results())
+    # the first two files are held against each other in what both state
+    both = set(readable(stated(FILES[0])["metrics"])) & set(readable(stated(FILES[1])["metrics"]))
+    numbers = {m.name for m in both if m.length is None}
+    assert "rfc" in numbers
+    assert set(found["compared"]) == numbers | {"success"}
     # the board shows the new metric, and has nothing to show of it yet
     place = found["columns"].index("r2")
     assert found["columns"][place : place + 3] == ["r2", "r2_low", "r2_high"]
@@ -56,7 +73,9 @@ def test_a_metric_a_key_and_an_algorithm_more_leave_every_submission_right() -> 
 
 
 def version_1(path: Path, protocol: Protocol, earlier: str) -> None:
-    """Write a result again as version 1 did: no attack hashes, no metrics, an earlier hash."""
+    """Write a result again as version 1 did: no attack hashes, an earlier hash, metrics unstated,
+    none of later.
+    """
     table = pq.read_table(path)
     meta = json.loads(table.schema.metadata[b"bench"])
     for key in ("attack_hashes", "metrics"):
@@ -65,7 +84,8 @@ def version_1(path: Path, protocol: Protocol, earlier: str) -> None:
     meta |= {"schema_version": 1, "protocol_hash": earlier, "attacks": attacks}
     place = table.schema.get_field_index("protocol_hash")
     names = pa.array([earlier] * len(table)).dictionary_encode()
-    table = table.set_column(place, "protocol_hash", names).drop(["attack_hash"])
+    table = table.set_column(place, "protocol_hash", names)
+    table = table.drop(["attack_hash", *(m.name for m in METRICS if m.since > 1)])
     pq.write_table(table.replace_schema_metadata({b"bench": json.dumps(meta)}), path)
 
 
@@ -97,7 +117,7 @@ def test_one_more_attack_goes_into_a_result_of_version_1(old_result: Path) -> No
     after = pq.read_table(result(old_result)).to_pandas()
     assert after["attack"].value_counts().to_dict() == {"pgd-linf": 48, "pgd-l2": 48}
     old = after[after["attack"] == "pgd-linf"].reset_index(drop=True)
-    for name in (*definitions(), "sample_id", "status", "success", "adv_pred"):
+    for name in (*definitions(1), "sample_id", "status", "success", "adv_pred"):
         for was, now in zip(before[name], old[name], strict=True):
             np.testing.assert_array_equal(now, was, err_msg=name)
     assert old["r2"].isna().all()
@@ -115,7 +135,9 @@ def test_one_more_attack_goes_into_a_result_of_version_1(old_result: Path) -> No
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
 def test_every_row_keeps_to_what_its_metric_says(path: Path) -> None:
-    """Ranges and gaps as METRICS states them, against what was really measured."""
+    """Ranges and gaps as METRICS states them, against what was really measured: of the metrics
+    that the file has in their present meaning.
+    """
     rows = pq.read_table(path).to_pandas()
     measured = ~rows["status"].isin(schema.UNMEASURED)
     zero = rows["l0"] == 0
@@ -127,7 +149,9 @@ def test_every_row_keeps_to_what_its_metric_says(path: Path) -> None:
         Missing.ZERO_GRADIENT: measured & (rows["zero_grad"] != True),  # noqa: E712
         Missing.FLAT_IMAGE: measured,
     }
-    for metric in METRICS:
+    known = readable(stated(path)["metrics"])
+    assert {"l2", "rfc"} <= {m.name for m in known}
+    for metric in known:
         column = rows[metric.name]
         there = column.notna()
         assert (there == has[metric.missing]).all(), metric.name
@@ -149,10 +173,10 @@ def test_the_table_is_whole() -> None:
 
 def test_a_column_of_another_definition_is_missing() -> None:
     path = FILES[0]
-    meta = current_metadata(json.loads(pq.read_schema(path).metadata[b"bench"]))
-    stated = {**meta, "metrics": {**meta["metrics"], "hfe": 7}}
-    assert {m.name for m in METRICS} - {m.name for m in readable(stated["metrics"])} == {"hfe"}
-    rows = current_rows(pq.read_table(path), stated)
+    meta = stated(path)
+    other = {**meta, "metrics": {**meta["metrics"], "hfe": 7}}
+    assert set(readable(meta["metrics"])) - set(readable(other["metrics"])) == {by_name()["hfe"]}
+    rows = current_rows(pq.read_table(path), other)
     assert rows["hfe"].null_count == len(rows)
     assert rows["rfc"].null_count < len(rows)
 
@@ -164,18 +188,18 @@ def test_a_column_of_another_definition_is_missing() -> None:
 def test_metadata_of_version_1_is_read_through_the_same_model(path: Path) -> None:
     raw = pq.read_schema(path).metadata[b"bench"]
     found = from_bytes(raw, str(path))
-    stated = json.loads(raw)
-    assert found.as_json() == {**stated, "metrics": definitions(1), "attack_hashes": {}}
-    now = Metadata.of(current_metadata(stated), "x")
+    said = json.loads(raw)
+    assert found.as_json() == {**said, "metrics": definitions(1), "attack_hashes": {}}
+    now = Metadata.of(current_metadata(said), "x")
     known = registry.protocol("caro2024")
     assert now.protocol_hash == known.hash("fashionmnist")
     assert now.attack_hashes == {a: known.attack_hash("fashionmnist", a) for a in known.attacks}
 
 
 def test_unknown_keys_of_later_are_kept() -> None:
-    stated = json.loads(pq.read_schema(FILES[0]).metadata[b"bench"])
-    stated["later"] = {"x": [1, "y"]}
-    stated["weights"]["later"] = 1
-    found = Metadata.of(stated, "x").as_json()
+    said = json.loads(pq.read_schema(FILES[0]).metadata[b"bench"])
+    said["later"] = {"x": [1, "y"]}
+    said["weights"]["later"] = 1
+    found = Metadata.of(said, "x").as_json()
     assert found["later"] == {"x": [1, "y"]}
     assert found["weights"]["later"] == 1

@@ -13,7 +13,8 @@ from conftest import REPOSITORY
 
 import bench
 from bench.cli.main import call
-from bench.entries.probes import HEAD, PROBES, probe_class
+from bench.entries.probe_names import PROBES
+from bench.entries.probes import HEAD, probe_class
 from bench.errors import BenchError
 from bench.probes.filters.probe import Filters
 from bench.probes.tables import subject, twin_name

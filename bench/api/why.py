@@ -38,7 +38,7 @@ def probe(
     """Measure a probe on a model and on the same net untrained.
 
     Args:
-        name: "bands", "heatmap", "filters" or "gradient" (`bench.entries.probes.PROBES`).
+        name: one of `bench.entries.probe_names.PROBES`, such as "bands".
         model: entry name, timm `arch.tag`, or the path of an entry's TOML file.
         dataset: must be the entry's, if given.
         limit: the first so many of the protocol's samples.

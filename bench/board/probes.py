@@ -17,7 +17,8 @@ import numpy as np
 from bench.board.markdown import BACK_LINK
 from bench.board.table import Board
 from bench.board.tabular import tabular
-from bench.entries.probes import PROBES, probe_class
+from bench.entries.probe_names import PROBES
+from bench.entries.probes import probe_class
 from bench.errors import BenchError
 from bench.figures.style import is_current, svg
 from bench.probes.report import Report
@@ -127,6 +128,7 @@ def _code() -> str:
     """Hash the code that draws."""
     root = Path(__file__).parents[1]
     files = [root / "figures" / f"{name}.py" for name in (*PROBES, "style", "mark")]
+    files = [path for path in files if path.exists()]  # a probe may have no figure of its own
     files += sorted((root / "probes").glob("*/report.py"))
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli.probe_models import TEXTS, command
+from bench.cli.probe_models import command
+from bench.entries.probe_names import PROBES
 from bench.errors import BenchError
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ def probe() -> None:
     """Probes: what a model, or its preprocessing, does to chosen frequencies."""
 
 
-for _name in TEXTS:
+for _name in PROBES:
     app.command(_name)(command(_name))
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from inspect import cleandoc
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bench.cli.engine_options import Address, EngineName, EngineOption, GpusPerTask, Partition
+from bench.entries.probe_names import PROBES
 
 if TYPE_CHECKING:
     from bench.probes.report import Report
@@ -18,29 +20,6 @@ if TYPE_CHECKING:
 
 Command = Callable[..., None]
 
-TEXTS = {
-    "bands": """Find the nearest boundary within each of 8 annuli of the spectrum, in L2.
-
-    min-l2's own search, held to a band, without the bounds of [0, 1]; beside it PGD in the band,
-    random directions of the band, and what the box does: how much of a clipped perturbation leaves
-    the band, and for how many images one exists that keeps band and box.
-    """,
-    "heatmap": """Add every real Fourier basis direction of a fixed norm: error and margin change.
-
-    The heat map of Yin et al. 2019, with phase and sign drawn for each image and mode: every mode
-    up to 32 pixels, a stratified sample of them beyond; and the slope against the radius.
-    """,
-    "filters": """Pass images and perturbations through low- and high-pass filters.
-
-    Accuracy on filtered images, and success of min-l2's filtered perturbations, with exactly
-    complementary masks: which frequencies carry the attack.
-    """,
-    "gradient": """Hold the spectrum of the loss gradient against that of the minimal perturbation.
-
-    Over samples, and over models if several are named: correlations with intervals.
-    """,
-}
-"""Probe -> the beginning of its help."""
 REST = """
     The first N ids of the protocol, and the same net untrained beside it. A file of rows, one for
     each part and sample, and a figure go to `<output>/probes/<dataset>/<model>.{name}.*`. An
@@ -123,7 +102,7 @@ def command(name: str) -> Command:
             check_asked(Request.of(**{**options, "model": entry}))
         _all(name, [{**options, "model": entry} for entry in names], twin)
 
-    run.__doc__ = TEXTS[name].rstrip() + "\n" + REST.format(name=name)
+    run.__doc__ = f"{cleandoc(PROBES[name].help)}\n\n{cleandoc(REST.format(name=name))}"
     run.__name__ = name
     return run
 

@@ -7,17 +7,23 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-SIDE_KINDS = (
+from bench.entries.probe_names import PROBES
+
+_SIDE_KINDS = (
     *("extras", "clean", "perturbations", "challenge", "verify", "blocks"),
-    *("transfer", "bands", "heatmap", "filters", "gradient", "theory"),
+    *("transfer", "theory"),
 )
-"""Kinds of files and folders beside a result: `<model>.<kind>`."""
+
+
+def is_side_kind(text: str) -> bool:
+    """Return whether files and folders beside a result are called so: `<model>.<kind>`."""
+    return text in _SIDE_KINDS or text in PROBES
 
 
 def _check_name(text: str) -> str:
     """Refuse what would lie where another entry's files lie."""
     kind = text.rpartition(".")[2]
-    if "." in text and kind in SIDE_KINDS:
+    if "." in text and is_side_kind(kind):
         raise ValueError(
             f'a name must not end in ".{kind}": the files beside the results of '
             f"{text.rpartition('.')[0]!r} are called so"

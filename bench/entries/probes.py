@@ -1,7 +1,7 @@
-"""Which probes of an opened model there are, and what each says of itself.
+"""What a probe of an opened model is, and what each says of itself.
 
 A probe is one folder in `bench/probes/`: a class of its settings, which also measures and reports,
-and one line of :data:`PROBES`; no other place knows it.
+and one entry of `bench.entries.probe_names.PROBES`; no other place has to know it.
 """
 
 from __future__ import annotations
@@ -14,16 +14,8 @@ from pydantic import Field
 
 from bench.entries.attacks import digest
 from bench.entries.fields import Frozen
+from bench.entries.probe_names import PROBES
 from bench.errors import unknown_name
-
-PROBES: dict[str, str] = {
-    "bands": "bench.probes.bands.probe:Bands",
-    "heatmap": "bench.probes.heatmap.probe:Heatmap",
-    "filters": "bench.probes.filters.probe:Filters",
-    "gradient": "bench.probes.gradient.probe:Gradient",
-}
-"""Probe -> "module:class" of its settings. The module must not import torch by itself: help and
-the board read it too."""
 
 Kind = Literal["float", "floats", "halves", "flag", "flags", "whole", "text"]
 """Of a column: a number, a list of numbers (float32; float16: halves), and so on."""
@@ -46,8 +38,6 @@ class Probe(Frozen):
     version: int = Field(default=1, ge=1)
 
     name: ClassVar[str]
-    title: ClassVar[str]
-    """One line for help."""
     columns: ClassVar[Mapping[str, Kind]]
     """Its own columns, besides HEAD."""
 
@@ -97,6 +87,6 @@ def probe_class(name: str) -> type[Probe]:
     """
     if name not in PROBES:
         raise unknown_name("probe", name, PROBES)
-    module, _, kind = PROBES[name].partition(":")
+    module, _, kind = PROBES[name].where.partition(":")
     found: type[Probe] = getattr(importlib.import_module(module), kind)
     return found

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.entries.probes import PROBES
+from bench.entries.probe_names import PROBES
 from bench.errors import BenchError
 from bench.results.filesystem import files_at
 from bench.results.probes import compact, probe_address, read, write

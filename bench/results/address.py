@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from bench.entries.fields import SIDE_KINDS
+from bench.entries.fields import is_side_kind
 from bench.errors import BenchError
 
 _NAME = re.compile(r"^(?P<entry>[^@]+)(?P<random>@random)?(?:@seed(?P<seed>[0-9]+))?$")
@@ -92,8 +92,8 @@ class Address:
         return f"{self.folder}/{self.stem}.blocks"
 
     def side(self, kind: str) -> Address:
-        """Return the address of a file beside the rows (one of `SIDE_KINDS`)."""
-        assert kind in SIDE_KINDS, f"{kind} is no kind of side file"
+        """Return the address of a file beside the rows (`is_side_kind`)."""
+        assert is_side_kind(kind), f"{kind} is no kind of side file"
         return replace(self, kind=kind)
 
     def of(self, protocol: str) -> Address:
@@ -113,4 +113,4 @@ def blocks_beside(file: Path) -> Path:
 
 def is_side(name: str) -> bool:
     """Return whether a file's name is that of a side file: `x.extras.parquet`."""
-    return PurePosixPath(name.removesuffix(".parquet")).suffix.removeprefix(".") in SIDE_KINDS
+    return is_side_kind(PurePosixPath(name.removesuffix(".parquet")).suffix.removeprefix("."))

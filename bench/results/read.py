@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bench.entries.fields import SIDE_KINDS
+from bench.entries.fields import is_side_kind
 from bench.entries.rules import Rules, rules_for
 from bench.errors import BenchError
 from bench.metrics import readable
@@ -93,7 +93,7 @@ def is_result(path: Path) -> bool:
     """Return whether a path is named like a result, not like a side file or a study's block."""
     kind = path.name.removesuffix(".parquet").rpartition(".")[2]
     block = path.parent.parent.name == STUDIES
-    return path.suffix == ".parquet" and kind not in SIDE_KINDS and not block
+    return path.suffix == ".parquet" and not is_side_kind(kind) and not block
 
 
 def find(folder: Path) -> list[Path]:

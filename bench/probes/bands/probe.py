@@ -33,7 +33,6 @@ class Bands(Probe):
     """Settings of the probe."""
 
     name: ClassVar[str] = "bands"
-    title: ClassVar[str] = "the nearest boundary within each of 8 annuli of the spectrum"
     columns: ClassVar[Mapping[str, Kind]] = {
         "dims": "whole",
         "image_share": "float",

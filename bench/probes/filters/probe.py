@@ -35,7 +35,6 @@ class Filters(Probe):
     """Settings of the probe."""
 
     name: ClassVar[str] = "filters"
-    title: ClassVar[str] = "accuracy and success of low- and high-passed images and perturbations"
     columns: ClassVar[Mapping[str, Kind]] = {
         "low": "flags",
         "high": "flags",

@@ -30,7 +30,6 @@ class Gradient(Probe):
     """Settings of the probe."""
 
     name: ClassVar[str] = "gradient"
-    title: ClassVar[str] = "the spectrum of the loss gradient against that of the attack"
     columns: ClassVar[Mapping[str, Kind]] = {
         **{f"{name}_rfc": "float" for name in FIELDS},
         **{f"{name}_bands": "floats" for name in PROFILES},

@@ -28,7 +28,6 @@ class Heatmap(Probe):
     """Settings of the probe."""
 
     name: ClassVar[str] = "heatmap"
-    title: ClassVar[str] = "error and margin change for each Fourier basis direction"
     columns: ClassVar[Mapping[str, Kind]] = {
         "margin": "float",
         "change": "halves",

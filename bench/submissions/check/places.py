@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.entries.probes import PROBES
+from bench.entries.probe_names import PROBES
 from bench.results.study_blocks import MOST_BYTES as STUDY_BLOCK_BYTES
 from bench.results.study_blocks import STUDIES
 from bench.submissions.check.problems import Findings, Problem, printable
