@@ -91,10 +91,11 @@ def contrasts(table: Table) -> str:
     return (
         "Mean difference of RFC between pairs of recipes, over training seeds (paired by number) "
         "and images, on the samples that all of them keep under all seeds; 95 % intervals, "
-        f"{level}. A pair is equal in what its names say besides the factor: whether positions "
+        f"{level}. A pair is equal in all that its names say besides the factor: whether positions "
         "share weights, ReLU, depth, training. So local minus full has two kinds of pairs, "
         "local-conv with full-conv and locally-connected with fully-connected, and these nets "
-        "differ in more than the kernel: padding, bias, number of units, initial law.\n\n"
+        "differ in more than the kernel: the convolutions in padding, the connected nets in bias, "
+        "number of units and initial law.\n\n"
         f"{_rates(table)}These contrasts compare recipes; they do not show that the factor is the "
         "cause."
     )

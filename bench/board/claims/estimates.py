@@ -210,9 +210,9 @@ def diverged_of(comparison: Comparison, nets: Mapping[str, Net], seeds: list[int
     return ", ".join(found)
 
 
-def counted(count: int, what: str = "seed") -> str:
+def counted(seeds: int) -> str:
     """Return "1 seed", "2 seeds"."""
-    return f"{count} {what}" + "s" * (count != 1)
+    return f"{seeds} seed" + "s" * (seeds != 1)
 
 
 def _groups(found: Found, comparison: Comparison) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from bench.board.claims.cells import Found
-from bench.board.claims.estimates import Estimate, counted
+from bench.board.claims.estimates import Estimate
 from bench.board.claims.judge import Judged, cells_of
 from bench.board.claims.reasons import left_out, missing
 from bench.board.claims.text import HOW, PEEKING, RUNS, TITLE
@@ -124,10 +124,11 @@ def _measured(judged: Judged) -> str:
     """Return one sentence on what there is."""
     made = [e for e in judged.estimates if e.measured and e.comparable]
     others = missing([e for e in judged.estimates if not e.measured]) + left_out(judged.estimates)
-    those = "the others" if made else counted(len(judged.estimates), "comparison")
-    rest = f" Of {those} {', '.join(others)}." if others else ""
     if not made:
-        return "Measured: nothing yet that decides it." + rest
+        count = len(judged.estimates)
+        none = f"none of {count} comparisons" if count > 1 else "nothing yet"
+        return f"Measured: {'; '.join([none, *others])}."
+    rest = f" Of the others {', '.join(others)}." if others else ""
     seeds, ids = ([getattr(e, key) for e in made] for key in ("seeds", "ids"))
     what = "recipes" if made[0].contrast.kind == "agreement" else "images"
     parts = [f"{len(made)} of {len(judged.estimates)} comparisons", f"{_range(ids)} {what}"]
