@@ -322,7 +322,13 @@ def test_contrasts(table: Table, submissions: Path) -> None:
     assert found["deep minus shallow"].why == "no matched pair of models"
     why = found["trained minus untrained"].why
     assert why == "none of 1 matched pairs has 3 training seeds of both"
-    assert why in everything([table])
+    text = everything([table])
+    assert why in text
+    # as the registry's entries have it
+    each = "local-conv against full-conv (0.01, 0.002); local-conv-relu against full-conv-relu"
+    assert f"The learning rates of local minus full differ in 2 of 2 pairs: {each}" in text
+    assert "The learning rates of ReLU minus linear differ in no pair." in text
+    assert "differ in this factor alone" not in text
 
 
 # ---------------------------------------------------------------- gates

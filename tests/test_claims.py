@@ -17,6 +17,7 @@ from study_cases import write_cells
 from bench.board.claims import judge, planted, readings, reasons, sensitivity
 from bench.board.claims.cells import Found, read
 from bench.board.claims.estimates import Estimate
+from bench.board.claims.needed import outlook
 from bench.board.claims.pairs import comparisons
 from bench.board.claims.submitted import Board
 from bench.entries.claims import Contrast
@@ -25,6 +26,7 @@ from bench.errors import BenchError
 from bench.results import study_blocks
 from bench.stats.choices import image_interval
 from bench.stats.contrasts import at_loss, contrast, sidak
+from bench.stats.intervals import Interval
 
 DIFFERENCE = {
     "name": "local-minus-full", "title": "Local minus full", "left": {"family": "local-conv"},
@@ -227,7 +229,21 @@ def test_what_has_not_run_is_undecided(tmp_path: Path) -> None:
     few = tmp_path / "few"
     write_cells(few, of, gap(0.1, 0.1), [c for c in cells(of) if c.seed < 2])
     some_seeds = judged(few, of)
-    assert some_seeds.why == "not run: at most 2 seeds of any comparison"
+    assert some_seeds.why == "all 16 have fewer than three seeds"
+    # too few seeds are not the same as none, and a side without the other is no comparison
+    mixed = tmp_path / "mixed"
+    chosen = [c for c in cells(of) if c.seed < 2 and not c.factors.relu]
+    local = [c for c in cells(of) if c.factors.relu and c.factors.family == "local-conv"]
+    write_cells(mixed, of, gap(0.1, 0.1), chosen + local)
+    found = judged(mixed, of)
+    assert found.why == "of 16 comparisons 8 have fewer than three seeds, 8 are not run"
+    assert {(e.begun, e.why) for e in found.estimates} == {
+        (2, "2 of 4 planned seeds"),
+        (0, "0 of 4 planned seeds on all sides"),
+    }
+    sides = tmp_path / "sides"
+    write_cells(sides, of, gap(0.1, 0.1), local)
+    assert judged(sides, of).why == "not run: no comparison has run on all its sides"
     # what there is, is shown, with images as its only error
     for e in some_seeds.estimates:
         assert (e.seeds, e.measured) == (2, False)
@@ -294,6 +310,17 @@ def test_untrained_nets_and_growth(tmp_path: Path) -> None:
     assert {e.ids for e in found.estimates if e.way == "at epoch 0"} == {120}
     grown = [e.own.mean for e in found.estimates if e.way == "end minus untrained"]
     np.testing.assert_allclose(grown, 0.096, atol=0.004)
+    # an untrained net is there although its training diverged; what training adds is not
+    lost = tmp_path / "lost"
+    write_cells(lost, of, learned, diverged=lambda c: c.factors.name.startswith("full-conv-lr0.01"))
+    after = judged(lost, of)
+    before = {e.label: e for e in found.estimates if e.way == "at epoch 0"}
+    for e in after.estimates:
+        if e.way == "at epoch 0":
+            assert e.own == before[e.label].own
+        else:
+            assert e.comparable == (e.label != "linear, rate 0.01")
+    assert after.why == "all 7 comparisons agree; 1 more can't be made"
 
 
 def test_agreement_over_recipes(tmp_path: Path) -> None:
@@ -309,7 +336,7 @@ def test_agreement_over_recipes(tmp_path: Path) -> None:
     assert found.detail == "rfc less grad_rfc: mean -0.050, from -0.050 to -0.050"
     some = tmp_path / "some"
     write_cells(some, of, gap(0.1, 0.06), [c for c in cells(of) if c.factors.relu])
-    assert judged(some, of).why == "not run"
+    assert judged(some, of).why == "6 of 12 recipes, 10 needed"
 
 
 def test_contrasts_that_decide_nothing(tmp_path: Path) -> None:
@@ -555,4 +582,33 @@ def test_a_control_that_no_nets_could_be_held_to_is_named() -> None:
     told = "; no nets that have run could be compared at equal training loss"
     assert reasons._without_control([end, loss, replace(loss, measured=False)]) == told
     assert reasons._without_control([end, loss, replace(loss, comparable=True)]) == ""
+    two = replace(loss, measured=False, comparable=True, begun=2, seeds=2)
+    assert reasons._without_control([end, loss, two]) == ""  # shown, though without an interval
     assert reasons._without_control([loss]) == ""  # nothing at all: said elsewhere
+
+
+@pytest.mark.parametrize(
+    ("mean", "sd", "way"),
+    [
+        (0.004, 0.01, "against it as below the smallest effect"),
+        (0.1, 0.08, "for it"),
+        (-0.1, 0.08, "against it"),
+    ],
+)
+def test_more_seeds_would_tell_which_way(mean: float, sd: float, way: str) -> None:
+    def interval(seeds: int) -> Interval:  # no error of images, one claim: Student's t alone
+        half = float(scipy.stats.t.ppf(0.975, seeds - 1)) * sd / seeds**0.5
+        return Interval(mean, mean - half, mean + half)
+
+    def tells(found: Interval) -> bool:
+        return found.low > 0 or found.high < 0 or (found.low > -0.02 and found.high < 0.02)
+
+    assert not tells(interval(3))
+    seeds = next(s for s in range(4, 100) if tells(interval(s)))
+    of = Contrast.model_validate_json(json.dumps(DIFFERENCE))
+    one = Estimate(of, (), (), "at the end", own=interval(3), seeds=3, seed_sd=sd)
+    start = f"if mean and spread stayed, {seeds} seeds would tell: "
+    assert outlook([one], 1, 0.02) == f"{start}1 {way}"
+    never = replace(one, own=Interval(0.0, -9.0, 9.0), seed_sd=1.0)
+    assert outlook([one, never], 1, 0.02) == f"{start}1 {way}, 1 open with 100 seeds still"
+    assert outlook([never], 1, 0.02) == "still with 100 seeds, if mean and spread stayed"

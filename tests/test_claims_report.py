@@ -178,6 +178,7 @@ def test_a_partial_study_is_reported_with_what_is_missing(toys: Path, tmp_path: 
     assert "| **undecided**, provisional | 6 of 12 |" in lines
     assert "(provisional): 2 of 4 comparisons agree, 0 oppose it; 2 are not run." in page
     assert "it takes: `bench study run toy --group all`" in page
+    assert "Of the others 2 are not run." in page
     nothing = report(tmp_path / "none", SUBMISSIONS, tmp_path).files
     assert "**undecided** (provisional): not run." in nothing["claims.md"].decode()
     assert "Not run: `bench study run toy-planted`" in nothing["planted.md"].decode()

@@ -20,7 +20,7 @@ from bench.board.lead import lead
 from bench.board.lean import RFC_END, lean, resampling
 from bench.board.markdown import index
 from bench.board.page import LIMIT, OWN, page
-from bench.board.table import Board, Contrasted, Table
+from bench.board.table import Board, Contrasted, Matched, Table
 from bench.board.write import existing
 from bench.figures.mark import Mark, colours, shade
 from bench.figures.style import DARK, FAMILY_COLOURS, OTHER_COLOURS, dark_rules
@@ -119,6 +119,11 @@ def test_the_first_sentence_follows_the_numbers(
     assert said in first
     assert "n = 820 images" in first
     assert "does not show that the kernels are the cause" in first
+    assert "learning rate" not in first  # nothing is known of these
+    rates = tuple(Matched("local-conv", "full-conv", r) for r in ((0.01, 0.01), (0.01, 0.002)))
+    known = replace(contrasted(low, high), matched=rates)
+    (first, _) = lead([replace(table, contrasts=(known,))])
+    assert "in 1 of the 2 pairs, in learning rate, so this does not show" in first
     if "not told" not in said:
         assert "0.150 [0.100, 0.200]" in first
     row = table.ranked[0]

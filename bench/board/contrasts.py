@@ -9,7 +9,8 @@ import numpy as np
 
 from bench.board.ranking import padded
 from bench.board.seeds import Seeds
-from bench.board.table import Contrasted, Table
+from bench.board.table import Contrasted, Matched, Table
+from bench.entries import registry
 from bench.stats.contrasts import Contrast, contrast, factorial_weights
 from bench.stats.intervals import NOTHING
 from bench.stats.recipes import FEWEST_SEEDS
@@ -87,9 +88,42 @@ def _measured(
         return Contrasted(question.name, NOTHING, 0, 0, 0, why)
     found = contrast(*padded([seeds.counted for seeds, _ in able]), weights, family)
     why = _missing(found)
-    return Contrasted(
-        question.name, NOTHING if why else found.interval, pairs, found.seeds, found.ids, why
+    if why:
+        return Contrasted(question.name, NOTHING, pairs, found.seeds, found.ids, why)
+    matched = _matched(question, able)
+    return Contrasted(question.name, found.interval, pairs, found.seeds, found.ids, matched=matched)
+
+
+def _matched(
+    question: Question, nets: Sequence[tuple[Seeds, Mapping[str, str]]]
+) -> tuple[Matched, ...]:
+    """Return the pairs of a contrast: equal in all other factors."""
+    found: dict[frozenset[tuple[str, str]], dict[str, Seeds]] = {}
+    for seeds, level in nets:
+        others = frozenset((key, value) for key, value in level.items() if key != question.factor)
+        found.setdefault(others, {})[level[question.factor]] = seeds
+    sides = [
+        (pair[question.plus], pair[question.minus])
+        for pair in found.values()
+        if {question.plus, question.minus} <= pair.keys()
+    ]
+    return tuple(
+        Matched(_short(plus), _short(minus), (_rate(plus), _rate(minus)))
+        for plus, minus in sorted(sides, key=lambda side: side[0].name)
     )
+
+
+def _short(seeds: Seeds) -> str:
+    return seeds.name.partition("-")[2]
+
+
+def _rate(seeds: Seeds) -> float | None:
+    """Return the learning rate of a net's recipe in the registry; None where it has none."""
+    name = seeds.name.removesuffix("@random")
+    if name not in registry.model_names():
+        return None
+    recipe = registry.model(name).recipe
+    return None if recipe is None else recipe.learning_rate
 
 
 def _pairs(question: Question, found: Sequence[Mapping[str, str]]) -> int:

@@ -17,8 +17,8 @@ FACTORS = {
 }
 """Contrast -> what the two kinds of nets have."""
 CONFOUNDED = (
-    " A recipe is more than its kernel: the paper's learning rates differ between these families, "
-    "so this does not show that the kernels are the cause."
+    " A recipe is more than its kernel: matched nets differ in padding or bias{rates}, so this "
+    "does not show that the kernels are the cause."
 )
 """Of local and full kernels."""
 
@@ -47,7 +47,7 @@ def _contrast(table: Table, found: Contrasted) -> str:
     )
     what, rest = "nets", ""
     if found.name == "local minus full":
-        what, rest = "recipes", CONFOUNDED
+        what, rest = "recipes", CONFOUNDED.format(rates=_rates(found))
     if low <= 0 <= high:
         return f"{where}{what} with {having} and with {other} are not told apart ({basis}).{rest}"
     side = "higher" if mean > 0 else "lower"
@@ -56,6 +56,12 @@ def _contrast(table: Table, found: Contrasted) -> str:
         f"with {other}: the mean radial frequency (RFC) of their smallest {_norm(table)} "
         f"perturbation is {size} {side}, in units of Nyquist ({basis}).{rest}"
     )
+
+
+def _rates(found: Contrasted) -> str:
+    """Return in how many pairs learning rates are known to differ; empty without any."""
+    other = sum(None not in pair.rates and not pair.one_rate for pair in found.matched)
+    return f" and, in {other} of the {found.pairs} pairs, in learning rate" if other else ""
 
 
 def _range(table: Table) -> str:

@@ -89,11 +89,38 @@ def contrasts(table: Table) -> str:
     shown = sum(not found.why for found in table.contrasts)
     level = f"simultaneous over the {shown} shown" if shown > 1 else "of one contrast"
     return (
-        "Mean difference of RFC between matched models that differ in this factor alone, over "
-        "training seeds (paired by number) and images, on the samples that all of them keep under "
-        f"all seeds; 95 % intervals, {level}. They compare recipes: the paper's learning rates "
-        "differ between families."
+        "Mean difference of RFC between pairs of recipes, over training seeds (paired by number) "
+        "and images, on the samples that all of them keep under all seeds; 95 % intervals, "
+        f"{level}. A pair is equal in all that its names say besides the factor: whether positions "
+        "share weights, ReLU, depth, training. So local minus full has two kinds of pairs, "
+        "local-conv with full-conv and locally-connected with fully-connected, and these nets "
+        "differ in more than the kernel: the convolutions in padding, the connected nets in bias, "
+        "number of units and initial law.\n\n"
+        f"{_rates(table)}These contrasts compare recipes; they do not show that the factor is the "
+        "cause."
     )
+
+
+def _rates(table: Table) -> str:
+    """Return in which pairs of the contrasts that are shown the learning rates differ."""
+    texts = []
+    for found in table.contrasts:
+        if not found.matched:
+            continue
+        other = [pair for pair in found.matched if not pair.one_rate]
+        each = "; ".join(
+            f"{pair.plus} against {pair.minus} ({_rate(pair.rates[0])}, {_rate(pair.rates[1])})"
+            for pair in other
+        )
+        where = f"in {len(other)} of {len(found.matched)} pairs: {each}" if other else "in no pair"
+        unknown = any(None in pair.rates for pair in other)
+        verb = "differ, or are not known," if unknown else "differ"
+        texts.append(f"The learning rates of {found.name} {verb} {where}. ")
+    return "".join(texts)
+
+
+def _rate(value: float | None) -> str:
+    return "not known" if value is None else f"{value:g}"
 
 
 def witnesses(table: Table) -> str:

@@ -88,6 +88,25 @@ class Told:
 
 
 @dataclass(frozen=True)
+class Matched:
+    """A pair of models of a contrast.
+
+    Attributes:
+        plus, minus: their names without the data set's.
+        rates: learning rates of their recipes in the registry; None where it has none.
+    """
+
+    plus: str
+    minus: str
+    rates: tuple[float | None, float | None]
+
+    @property
+    def one_rate(self) -> bool:
+        """Whether both are known to have the same learning rate."""
+        return self.rates[0] is not None and self.rates[0] == self.rates[1]
+
+
+@dataclass(frozen=True)
 class Contrasted:
     """A contrast between recipes, or why it is not shown.
 
@@ -98,6 +117,7 @@ class Contrasted:
         seeds: training seeds that all of them have.
         ids: sample ids that all of them keep.
         why: why there is no interval; "" if there is one.
+        matched: the pairs, where there is an interval.
     """
 
     name: str
@@ -106,6 +126,7 @@ class Contrasted:
     seeds: int
     ids: int
     why: str = ""
+    matched: tuple[Matched, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""`bench study`: controlled studies, planned before the numbers are seen."""
+"""`bench study`: controlled studies, planned before their own cells are measured."""
 
 from __future__ import annotations
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 import numpy as np
 import scipy.stats
 
@@ -51,8 +54,10 @@ def agreement(found: Found, contrast: Contrast, claims: int, family: int) -> Est
     base = f"{contrast.metric} against {contrast.against}"
     sides = ((1.0, contrast.metric), (1.0, str(contrast.against)))
     if len(there) < min(max(FEWEST_RECIPES, planned / 2), planned) or not there:
-        why = f"not run: {len(there)} of {planned} recipes"
-        return Estimate(contrast, (base,), sides, "over recipes", measured=False, why=why)
+        few = max(FEWEST_RECIPES, math.ceil(planned / 2))
+        why = f"{len(there)} of {planned} recipes, {min(few, planned)} needed"
+        none_yet = Estimate(contrast, (base,), sides, "over recipes", measured=False, why=why)
+        return replace(none_yet, begun=len(there))
     x, y = (np.array([p[i] for p in there]) for i in (1, 2))
     rho = float(scipy.stats.spearmanr(x, y).statistic)
     own, together = (

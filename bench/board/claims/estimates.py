@@ -16,9 +16,12 @@ from bench.stats.contrasts import Contrast as Intervals
 from bench.stats.contrasts import contrast as interval_of
 from bench.stats.contrasts import sidak
 from bench.stats.intervals import NOTHING, Interval
-from bench.stats.recipes import FEWEST_SEEDS, seed_quantiles
+from bench.stats.recipes import FEWEST_SEEDS
 from bench.stats.stepdown import FEWEST_IDS
-from bench.stats.verdicts import Reading, says
+from bench.stats.verdicts import Reading
+
+DIVERGED = "diverged"
+"""How the reason of a comparison begins whose nets diverged."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,7 @@ class Estimate:
         seeds, ids: what it is over.
         seed_sd: SD over seeds of the difference; NaN with one.
         measured: False: what it needs has not been run; `why` says what.
+        begun: how many seeds have run on all sides, where that is not enough to be measured.
         comparable: False: the nets can't be compared this way; `why` says why.
         groups: groups of the plan whose cells are missing.
     """
@@ -52,6 +56,7 @@ class Estimate:
     ids: int = 0
     seed_sd: float = float("nan")
     measured: bool = True
+    begun: int = 0
     comparable: bool = True
     why: str = ""
     groups: tuple[str, ...] = ()
@@ -115,13 +120,15 @@ def estimate(found: Found, comparison: Comparison, way: str, claims: int, family
     done = len(there) >= min(FEWEST_SEEDS, len(wanted))
     if not done:
         groups = _groups(found, comparison)
-        base = replace(base, measured=False, why=_not_run(there, wanted), groups=groups)
+        why = f"{len(there)} of {len(wanted)} planned seeds" + " on all sides" * (not there)
+        base = replace(base, measured=False, begun=len(there), why=why, groups=groups)
     if not there:
         return base
-    gone = diverged_of(comparison, found.nets, there)
+    # an untrained net is what it is, whatever its training comes to
+    gone = "" if contrast.epoch == 0 else diverged_of(comparison, found.nets, there)
     if gone:
-        why = f"diverged: {gone}"
-        return replace(base, comparable=False, measured=True, groups=(), why=why)
+        why = f"{DIVERGED}: {gone}"
+        return replace(base, comparable=False, measured=True, begun=0, groups=(), why=why)
     laid = lay(comparison, way, found.nets, contrast.metric, contrast.against)
     if not done:
         return _so_far(base, laid, claims)
@@ -208,33 +215,6 @@ def counted(seeds: int) -> str:
     return f"{seeds} seed" + "s" * (seeds != 1)
 
 
-def _not_run(there: list[int], wanted: list[int]) -> str:
-    return f"not run: {len(there)} of {len(wanted)} seeds"
-
-
 def _groups(found: Found, comparison: Comparison) -> tuple[str, ...]:
     names = {n for side in comparison.sides for n in side.cells.values() if n not in found.nets}
     return tuple(sorted({found.planned[n].group for n in names}))
-
-
-MOST_SEEDS = 100
-"""Beyond which nobody would train."""
-
-
-def seeds_needed(found: Estimate, claims: int, smallest: float) -> int | None:
-    """Return with how many seeds an open interval would tell, if mean and spread stayed.
-
-    None: it has no interval, or more than MOST_SEEDS would be needed.
-    """
-    reading, error = found.reading(smallest), sidak(claims)
-    if np.isnan(found.own.low) or np.isnan(found.seed_sd):
-        return None
-    half, t = found.own.high - found.own.mean, seed_quantiles(np.array([found.seeds]), error)[0]
-    image = max(0.0, half**2 - t**2 * found.seed_sd**2 / found.seeds)
-    for seeds in range(found.seeds + 1, MOST_SEEDS + 1):
-        t = seed_quantiles(np.array([seeds]), error)[0]
-        half = float(np.sqrt(image + t**2 * found.seed_sd**2 / seeds))
-        around = Interval(found.own.mean, found.own.mean - half, found.own.mean + half)
-        if says(reading.expect, around, reading.smallest) != "open":
-            return seeds
-    return None

@@ -70,10 +70,11 @@ def _judged(found: Found, claim: Claim, board: Board, claims: int) -> Judged:
     family = claims * max(1, sum(size(found, c) for c in contrasts))
     made = [e for c in contrasts for e in measured(found, c, board, claims, family)]
     what = verdict([e.reading(found.study.smallest) for e in made])
-    why = reason(what, made, claim, claims, found.study.smallest)
     beside = [by_name[name] for name in claim.beside]
     shown = [e for c in beside for e in measured(found, c, board, claims, family)]
     cells = frozenset(name for c in contrasts for name in cells_of(found, c))
+    ran = sum(name in found.nets for name in cells)
+    why = reason(what, made, claim, claims, found.study.smallest, ran)
     return Judged(found, claim, contrasts, tuple(made), tuple(shown), what, claims, why, cells)
 
 

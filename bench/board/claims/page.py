@@ -7,57 +7,14 @@ from collections.abc import Mapping, Sequence
 
 from bench.board.claims.cells import Found
 from bench.board.claims.estimates import Estimate
-from bench.board.claims.judge import Judged
+from bench.board.claims.judge import Judged, cells_of
+from bench.board.claims.reasons import left_out, missing
+from bench.board.claims.text import HOW, PEEKING, RUNS, TITLE
 from bench.board.tabular import tabular
 from bench.board.text import NONE, markdown
 from bench.figures import dynamics, forest
 from bench.stats.intervals import Interval
 from bench.stats.verdicts import says, state
-
-TITLE = "# What controlled studies say of the paper's claims\n"
-HOW = """\
-The claims are those of [Caro et al. 2024](https://doi.org/10.3389/fncom.2024.1387077), in our
-words. A study (`registry/studies/`) states its cells, contrasts and claims before the numbers are
-seen; `bench study report` makes this page from its blocks, whatever of it has run. Nothing is
-written by hand.
-
-**A comparison** is left minus right of mean RFC, the radial frequency centroid of the minimal L2
-perturbation (1 = Nyquist), on the images that all nets of both sides keep under all seeds, seeds
-paired by number. It is made in several ways, since neither an equal rate nor an equal number of
-epochs is a neutral control: at the end of training; at equal epochs (the mean over the
-checkpoints); at equal training loss; at equal test accuracy (the lowest loss, or highest
-accuracy, that all nets of the comparison reach after their first checkpoint, interpolated within
-each seed).
-
-**The interval** is mean +- sqrt(z^2 Vimg + t^2 var(d) / S): d is the difference of one seed, S
-the number of seeds, Vimg the variance of the mean over images; z and t (S - 1 degrees of freedom)
-at an error of {error:.4f} each, 1 - .95^(1 / {claims}) for {claims} claims. The wider one,
-together, holds for all comparisons of the claim at once as well. Fewer than three seeds have no
-interval.
-
-**The verdict** follows from the intervals by one rule:
-
-- *supported*: every planned comparison that can be made is on the claimed side of 0, and none
-  within the smallest effect of interest (+- {smallest:g});
-- *contradicted*: every one is on the other side, or surely within the smallest effect;
-- *depends*: by the wider intervals at least one agrees and at least one opposes it;
-- *undecided*: all else. The page says what is missing. What has not run is undecided.
-
-A claim of equality agrees where the whole interval lies within its margin, and is opposed where
-it lies outside. With this rule all verdicts of the page hold together in 95 % of studies
-(`tests/test_verdicts.py` simulates it), read once, when the study is whole. RFC says where a net is
-attackable, not how easily.
-"""
-PEEKING = """\
-**These verdicts are provisional.** {counts}. The page is made anew as training runs
-come in, and the 95 % hold for one look at the whole study, not for the first look at which a
-verdict shows: looking often gives a chance result more chances. A verdict marked *provisional*
-may change; those who quote it should say how much was measured. Runs are made in the plan's order.
-"""
-RUNS = """\
-Runs: training runs that are measured, of those that decide the claim; a claim about submitted
-models has none of its own.
-"""
 
 
 def page(
@@ -133,7 +90,9 @@ def _study(found: Found, figures: Mapping[str, str]) -> str:
 
 def _unused(found: Found) -> list[str]:
     diverged = sorted(n for n, net in found.nets.items() if net.diverged is not None)
-    lines = [f"{name}: training diverged" for name in diverged]
+    untrained = {name for c in found.study.contrasts if c.epoch == 0 for name in cells_of(found, c)}
+    but = "; only the untrained net is compared"
+    lines = [f"{name}: training diverged" + but * (name in untrained) for name in diverged]
     return lines + list(found.stale)
 
 
@@ -164,14 +123,18 @@ def _claim(judged: Judged, figures: Mapping[str, str]) -> str:
 def _measured(judged: Judged) -> str:
     """Return one sentence on what there is."""
     made = [e for e in judged.estimates if e.measured and e.comparable]
+    others = missing([e for e in judged.estimates if not e.measured]) + left_out(judged.estimates)
     if not made:
-        return "Measured: nothing yet that decides it."
+        count = len(judged.estimates)
+        none = f"none of {count} comparisons" if count > 1 else "nothing yet"
+        return f"Measured: {'; '.join([none, *others])}."
+    rest = f" Of the others {', '.join(others)}." if others else ""
     seeds, ids = ([getattr(e, key) for e in made] for key in ("seeds", "ids"))
     what = "recipes" if made[0].contrast.kind == "agreement" else "images"
     parts = [f"{len(made)} of {len(judged.estimates)} comparisons", f"{_range(ids)} {what}"]
     if any(seeds):
         parts.insert(1, f"{_range(seeds)} seeds")
-    return f"Measured: {', '.join(parts)}."
+    return f"Measured: {', '.join(parts)}." + rest
 
 
 def _range(values: Sequence[int]) -> str:
@@ -215,7 +178,8 @@ def _row(some: Sequence[Estimate], margin: float) -> dict[str, object]:
     found = some[0]
     word = _word(found, margin)
     if not found.measured:
-        word = "not run"
+        few = "too few recipes" if found.contrast.kind == "agreement" else "too few seeds"
+        word = few if found.begun else "not run"
     elif not found.comparable:
         word = "no comparison"
     note = "; ".join(markdown(t) for t in (found.detail, found.why) if t)

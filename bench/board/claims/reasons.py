@@ -5,13 +5,22 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from bench.board.claims.estimates import MOST_SEEDS, Estimate, counted, seeds_needed
+from bench.board.claims.estimates import DIVERGED, Estimate
+from bench.board.claims.needed import outlook
 from bench.entries.claims import Claim
+from bench.stats.recipes import FEWEST_SEEDS
 from bench.stats.verdicts import Verdict
+
+_FEWEST = {3: "three"}.get(FEWEST_SEEDS, str(FEWEST_SEEDS))
 
 
 def reason(
-    what: Verdict, made: Sequence[Estimate], claim: Claim, claims: int, smallest: float
+    what: Verdict,
+    made: Sequence[Estimate],
+    claim: Claim,
+    claims: int,
+    smallest: float,
+    ran: int = 0,
 ) -> str:
     """Return why a verdict is what it is, without a full stop.
 
@@ -21,8 +30,47 @@ def reason(
         claim: the claim.
         claims: how many claims are read together.
         smallest: smallest effect of interest.
+        ran: how many of the claim's training runs are measured.
     """
-    return _reason(what, made, claim, claims, smallest) + _without_control(made)
+    used = len(what.agree) + len(what.oppose) + len(what.open) + len(what.missing)
+    if not made:
+        return claim.needs or "no contrast of a study decides it"
+    if used == 0:
+        return f"nothing can be compared: {made[0].why}"
+    if len(what.missing) == used and not any(made[i].begun for i in what.missing):
+        text = "not run" + ": no comparison has run on all its sides" * (ran > 0)
+    else:
+        text = _reason(what, made, claims, smallest)
+    if left_out := len(made) - used:
+        text += f"; {left_out} more can't be made"
+    return text + _without_control(made)
+
+
+def missing(some: Sequence[Estimate]) -> list[str]:
+    """Return what is not measured, begun or not: "2 have fewer than three seeds", "3 are not run".
+
+    Args:
+        some: estimates that are not measured.
+    """
+    agreements = [e for e in some if e.begun and e.contrast.kind == "agreement"]
+    begun = sum(e.begun > 0 for e in some) - len(agreements)
+    parts = [e.why for e in agreements]
+    if begun:
+        parts.append(f"{begun} {_verb(begun, 'has', 'have')} fewer than {_FEWEST} seeds")
+    if rest := sum(e.begun == 0 for e in some):
+        parts.append(f"{rest} {_verb(rest, 'is', 'are')} not run")
+    return parts
+
+
+def left_out(made: Sequence[Estimate]) -> list[str]:
+    """Return which comparisons can't be made, by reason; empty without any."""
+    some = [e for e in made if e.measured and not e.comparable]
+    whys = ["training diverged" if e.why.startswith(DIVERGED) else e.why for e in some]
+    return [f"{whys.count(why)} can't be made ({why})" for why in dict.fromkeys(whys)]
+
+
+def _verb(count: int, one: str, more: str) -> str:
+    return one if count == 1 else more
 
 
 def _without_control(made: Sequence[Estimate]) -> str:
@@ -30,37 +78,35 @@ def _without_control(made: Sequence[Estimate]) -> str:
     lost = []
     for way in dict.fromkeys(e.way for e in made if e.measured):
         mine = [e for e in made if e.measured and e.way == way]
-        if not any(e.comparable for e in mine):
+        begun = [e for e in made if not e.measured and e.seeds and e.way == way]
+        if not any(e.comparable for e in (*mine, *begun)):
             lost.append(way)
     if not lost or not any(e.measured and e.comparable for e in made):
         return ""
     return f"; no nets that have run could be compared {' or '.join(lost)}"
 
 
-def _reason(
-    what: Verdict, made: Sequence[Estimate], claim: Claim, claims: int, smallest: float
-) -> str:
+def _reason(what: Verdict, made: Sequence[Estimate], claims: int, smallest: float) -> str:
     used = len(what.agree) + len(what.oppose) + len(what.open) + len(what.missing)
-    if not made:
-        return claim.needs or "no contrast of a study decides it"
-    if used == 0:
-        return f"nothing can be compared: {made[0].why}"
     if what.word in ("supported", "contradicted"):
-        left_out = len(made) - used
         agrees = what.word == "supported"
-        text = f"all {used} comparisons {'agree' if agrees else 'oppose it'}"
         if used == 1:
-            text = f"its one comparison {'agrees' if agrees else 'opposes it'}"
-        return text + (f"; {left_out} more can't be made" if left_out else "")
+            return f"its one comparison {'agrees' if agrees else 'opposes it'}"
+        return f"all {used} comparisons {'agree' if agrees else 'oppose it'}"
     if what.word == "depends":
         return depends(*([made[i] for i in side] for side in (what.agree, what.oppose)))
+    absent = missing([made[i] for i in what.missing])
     if len(what.missing) == used:
-        most = max(made[i].seeds for i in what.missing)
-        return f"not run: at most {counted(most)} of any comparison" if most else "not run"
-    parts = [f"{len(what.agree)} of {used} comparisons agree, {len(what.oppose)} oppose it"]
-    if what.missing:
-        parts.append(f"{len(what.missing)} are not run")
-    parts += _opened([made[i] for i in what.open], claims, smallest)
+        if used == 1:
+            return absent[0]
+        of = f"of {used} comparisons "
+        return of + ", ".join(absent) if len(absent) > 1 else f"all {absent[0]}"
+    agree, oppose = len(what.agree), len(what.oppose)
+    parts = [
+        f"{agree} of {used} comparisons {_verb(agree, 'agrees', 'agree')}, "
+        f"{oppose} {_verb(oppose, 'opposes', 'oppose')} it"
+    ]
+    parts += absent + _opened([made[i] for i in what.open], claims, smallest)
     if not what.missing and not what.open:
         parts.append("not certain enough together to say on what it depends")
     return "; ".join(parts)
@@ -72,15 +118,12 @@ def _opened(opened: Sequence[Estimate], claims: int, smallest: float) -> list[st
     without = [e for e in opened if math.isnan(e.own.low)]
     if without:
         reasons = sorted({e.why or "no interval" for e in without})
-        parts.append(f"{len(without)} have no interval ({', '.join(reasons)})")
+        have = _verb(len(without), "has", "have")
+        parts.append(f"{len(without)} {have} no interval ({', '.join(reasons)})")
     wide = [e for e in opened if not math.isnan(e.own.low)]
     if wide:
-        needed = [seeds_needed(e, claims, smallest) for e in wide]
-        known = [n for n in needed if n is not None]
-        more = f"some would be with {MOST_SEEDS} seeds still"
-        if len(known) == len(needed):
-            more = f"{max(known)} seeds would tell"
-        parts.append(f"{len(wide)} are open ({more}, if mean and spread stayed)")
+        are = _verb(len(wide), "is", "are")
+        parts.append(f"{len(wide)} {are} open ({outlook(wide, claims, smallest)})")
     return parts
 
 

@@ -11,6 +11,7 @@ from bench.board.claims import drawing, judge, page, planted, planted_page, sens
 from bench.board.claims.cells import Found, read
 from bench.board.claims.judge import Judged
 from bench.board.claims.submitted import Board
+from bench.board.claims.text import TITLE
 from bench.entries import registry
 from bench.errors import BenchError
 from bench.figures import bias, dynamics, forest, style
@@ -20,7 +21,7 @@ from bench.results.read import file_sha256
 
 FIGURES = "figures/studies"
 PAGES = ("claims.md", "sensitivity.md", "planted.md")
-TITLES = (page.TITLE, sensitivity_page.TITLE, planted_page.TITLE)
+TITLES = (TITLE, sensitivity_page.TITLE, planted_page.TITLE)
 CODE = (drawing, planted, judge, forest, dynamics, bias, style)
 """Modules whose text decides what a figure shows, with the data."""
 
