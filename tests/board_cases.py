@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bench.entries import registry
-from bench.metrics import definitions
+from bench.metrics import METRICS, definitions
 from bench.results import schema
 
 Array = npt.NDArray[Any]
@@ -168,7 +168,7 @@ def rows(case: Case) -> dict[str, Array]:
             "zero_grad": np.zeros(n, dtype=bool),
             "seconds": np.full(n, 0.01),
         }
-        for name in definitions():
+        for name in definitions(1):
             columns[name] = columns[name].astype(float)
             columns[name][~correct] = np.nan
         columns["attack"] = np.full(n, attack)
@@ -203,7 +203,7 @@ def metadata(case: Case, **changes: Any) -> dict[str, Any]:
         "protocol_text": protocol.model_dump(mode="json", exclude={"selection"}),
         "attacks": {k: v.model_dump(mode="json") for k, v in protocol.attacks.items()},
         "attack_hashes": {k: protocol.attack_hash(DATASET, k) for k in protocol.attacks},
-        "metrics": definitions(),
+        "metrics": definitions(1),
         "model": case.name,
         "dataset": DATASET,
         "family": entry.family,
@@ -239,10 +239,14 @@ def metadata(case: Case, **changes: Any) -> dict[str, Any]:
 
 
 def table(columns: dict[str, Array], meta: dict[str, Any]) -> pa.Table:
-    """Return the Arrow table of a submission: the design contract's columns and metadata."""
+    """Return the Arrow table of a submission: the design contract's columns and metadata, with the
+    metrics of version 1, which is what `rows` measures and `metadata` states.
+    """
     count = len(columns["sample_id"])
     arrays = []
-    for field in schema.ROWS:
+    later = {m.name for m in METRICS if m.since > 1}
+    form = pa.schema([field for field in schema.ROWS if field.name not in later])
+    for field in form:
         name = field.name
         if pa.types.is_dictionary(field.type):
             values = columns.get(name, np.full(count, str(meta.get(name))))
@@ -260,7 +264,7 @@ def table(columns: dict[str, Array], meta: dict[str, Any]) -> pa.Table:
             arrays.append(pa.array(columns[name], type=field.type, mask=missing))
         else:
             arrays.append(pa.array(columns[name], type=field.type))
-    made = pa.Table.from_arrays(arrays, schema=schema.ROWS)
+    made = pa.Table.from_arrays(arrays, schema=form)
     return made.replace_schema_metadata({schema.METADATA_KEY: json.dumps(meta)})
 
 

@@ -130,7 +130,7 @@ def shifted_profile(columns: Columns) -> None:
 
 def copied(columns: Columns) -> None:
     ok = np.flatnonzero((columns["attack"] == "bb-l2") & (columns["status"] == "ok"))
-    for name in definitions():
+    for name in definitions(1):
         if name != "image_rfc":
             columns[name][ok[1::2]] = columns[name][ok[::2][: len(ok[1::2])]]
 
@@ -146,7 +146,7 @@ def smaller_norms(columns: Columns) -> None:
 
 def no_perturbation(columns: Columns, i: int) -> None:
     """What belongs to the perturbation is 0 or does not exist; the image keeps its own."""
-    for metric in METRICS:
+    for metric in (m for m in METRICS if m.since == 1):
         if metric.missing is Missing.NEVER:
             columns[metric.name][i] = 0
         elif metric.missing in (Missing.ZERO_DELTA, Missing.NO_POWER):
@@ -365,7 +365,7 @@ def test_wrong_metadata(
 def test_a_metric_that_the_file_does_not_name_is_no_column(
     tmp_path: Path, columns: Columns
 ) -> None:
-    later = {**definitions(), "later": 1}
+    later = {**definitions(1), "later": 1}
     right = cases.compact(cases.table(columns, cases.metadata(CASE, metrics=later)))
     place(tmp_path, right.append_column("later", pa.array(np.zeros(len(right)))))
     assert any("expected the 16 metrics" in text for text in problems(tmp_path))
