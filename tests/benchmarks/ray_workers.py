@@ -3,8 +3,8 @@
     python tests/benchmarks/ray_workers.py
     python tests/benchmarks/ray_workers.py --model fashionmnist-local-conv-relu --limit 400
 
-One and two workers take turns in fresh folders; each turn is a whole call of `bench.evaluate`, with
-the start of Ray and of its workers in it, and once more by the rows alone: from the first unit that
+One and two workers take turns in fresh folders; each turn is a whole run, with the
+start of Ray and of its workers in it, and once more by the rows alone: from the first unit that
 is finished to the last one, whose samples are counted. The median of the rounds counts.
 """
 
@@ -21,7 +21,9 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 from tabulate import tabulate
 
-import bench
+from bench.run.call import Told
+from bench.run.engines.start import evaluate_in_pool
+from bench.run.request import Request
 
 
 class Watch:
@@ -51,17 +53,19 @@ def turn(workers: int, model: str, attack: str, limit: int) -> tuple[float, floa
     watch = Watch()
     with tempfile.TemporaryDirectory() as folder:
         begin = time.perf_counter()
-        bench.evaluate(
-            model,
-            attacks=attack,
+        asked = Request.of(
+            model=model,
+            attacks=(attack,),
             limit=limit,
             batch_size=16,
             engine="ray",
             workers=workers,
+            threads=1,  # of each: one worker alone would take both cores
             output=Path(folder),
             submissions=None,
-            progress=watch,
         )
+        refused = evaluate_in_pool([asked], Told({}, watch))
+        assert not refused, refused
         return time.perf_counter() - begin, watch.rate()
 
 
