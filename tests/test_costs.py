@@ -155,6 +155,27 @@ class Clock:
         return 1.0
 
 
+def test_a_busy_machine_is_said_of_steps_too(
+    quick: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = request(MODEL, tmp_path, protocol="quick", limit=8, attacks=("pgd-l1",))
+    monkeypatch.setattr(costs.time, "process_time", lambda: 0.0)  # others have the core
+    assert "this process got 0 % of a core" in cost_of(asked).timed
+    monkeypatch.setattr(costs.time, "process_time", costs.time.perf_counter)
+    assert "busy" not in cost_of(asked).timed
+
+
+def test_a_calibration_that_nobody_feels_is_not_announced() -> None:
+    import torch
+    from torch import nn
+
+    net = nn.Sequential(nn.Flatten(), nn.Linear(12, 3)).eval().requires_grad_(False)
+    said: list[str] = []
+    images, labels = torch.rand(4, 3, 2, 2), torch.zeros(4, dtype=torch.int64)
+    calibrate(net, images, labels, timer=lambda *_: 1e-6, planned=500, tell=said.append)
+    assert said == []
+
+
 @pytest.mark.parametrize("planned", [500, 1000, 2000, 10_000])
 def test_a_calibration_stays_below_a_twentieth_of_its_run(
     planned: int, monkeypatch: pytest.MonkeyPatch

@@ -109,6 +109,9 @@ def test_the_distances_by_hand_and_of_the_nets() -> None:
     """Accuracy left: everything right whose smallest perturbation is larger than the budget."""
     result = from_file(CARO / f"{MODEL}.parquet")
     beside = nets(result, SUBMISSIONS)
+    elsewhere = nets(result, Path("no such folder"))
+    assert [one.name for one in elsewhere] == [one.name for one in beside], "the checkout's own"
+    assert nets(result, None) == []
     assert MODEL not in [net.name for net in beside]
     assert all("@" not in net.name for net in beside)
     assert len(beside) == 7
