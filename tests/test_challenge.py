@@ -25,6 +25,7 @@ from bench.data.formats import embedded
 from bench.entries import registry
 from bench.errors import BenchError
 from bench.results.challenges import KEPT, Kept, best_known, challenge_of, write_kept
+from bench.submissions.challenge.sent import read_sent
 
 MODEL = "fashionmnist-full-conv"
 PLACE = ("caro2024", "fashionmnist")
@@ -333,3 +334,10 @@ def test_the_command_says_what_is_accepted_and_what_not(
     assert set(pd.read_parquet(stored)["who"]) == {"Me"}
     assert call(["challenge", "--check", str(stored), *where]) == 0
     assert "are what they say they are" in capsys.readouterr().out
+
+
+def test_a_file_of_another_kind_is_told_what_is_wanted(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("smaller")
+    with pytest.raises(BenchError, match=r"expected an \.npz of np\.savez, or a Parquet file"):
+        read_sent(path)
