@@ -40,7 +40,7 @@ from bench.studies.cost import estimated_seconds
 from bench.studies.defences import Noise, PgdL2
 from bench.studies.free import free_rfc
 from bench.studies.images import VARIANTS, Data, load
-from bench.studies.measure import measure, measured_images
+from bench.studies.measure import as_measured, measure, measured_images
 from bench.studies.nets import SameConv, described
 from bench.studies.plan import hours_left, plan
 from bench.studies.run import run
@@ -361,7 +361,7 @@ def test_an_affine_nets_norms_are_the_exact_minima(tiny: Path) -> None:
     found = load(cell.factors, 0, asked(tiny, "x").source)
     net = SameConv(1, relu=False).build(input_shape=(1, 28, 28), classes=10, seed=0)
     net.eval().requires_grad_(False)
-    columns = measure(cell, 2, net, True, found.test, "cpu")
+    columns = measure(cell, 2, as_measured(cell, net, found.test), found.test, "cpu")
     images = measured_images(found.test, 30)
     own = net(images).argmax(1)
     nearest = exact(net, images, own, "l2")

@@ -11,6 +11,7 @@ The metadata key `bench` holds JSON:
     cells: name -> {
         cell: the cell (`bench.entries.study.Cell`), identity: its hash
         n_params, affine (true: exact minima of the collapsed map)
+        through_map (true: trained through that map, `bench.models.affine`; not there: false)
         diverged (null, or {epoch, text}: training ended there, later checkpoints have no rows)
         curve: one an epoch of training, {epoch, learning_rate, train_loss, train_accuracy,
             test_accuracy}; the running means of the epoch, each batch before its step; percent

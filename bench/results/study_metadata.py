@@ -63,6 +63,8 @@ class CellFacts(Frozen):
     identity: Sha256
     n_params: Count
     affine: bool
+    through_map: bool = False
+    """Trained through the net's affine map, not through the net; before this could be: False."""
     inputs: dict[str, Any] | None
     """What was done to images while training."""
     diverged: DivergedFacts | None

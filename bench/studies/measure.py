@@ -73,16 +73,18 @@ def measured_images(split: Split, most: int) -> Tensor:
     return scaled(split.planes(most)).contiguous()
 
 
-def measure(
-    cell: Cell, epoch: int, net: nn.Module, affine: bool, test: Split, device: str
-) -> Columns:
+def as_measured(cell: Cell, net: nn.Module, test: Split) -> nn.Module:
+    """Return what is measured of a cell's net: without nonlinearity, its one affine map."""
+    return net if cell.factors.relu else collapse(net, test.shape)
+
+
+def measure(cell: Cell, epoch: int, model: nn.Module, test: Split, device: str) -> Columns:
     """Return a cell's rows of one epoch, as columns of a study's block.
 
     Args:
         cell: what is measured.
         epoch: of the net.
-        net: frozen, in eval mode.
-        affine: the net has no nonlinearity: its one affine map is measured.
+        model: the net `as_measured`, frozen, in eval mode.
         test: the split whose first images are attacked.
         device: where to.
     """
@@ -92,7 +94,6 @@ def measure(
     images = measured_images(test, pool).to(device)
     labels = torch.as_tensor(test.labels[: len(images)]).to(device)
     count = min(cell.samples_at(epoch), len(images))
-    model = collapse(net, test.shape) if affine else net
     logits = _logits(model, images)
     own = logits.argmax(1)
     job = Planes(

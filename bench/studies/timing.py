@@ -15,10 +15,10 @@ from bench.entries.study import Cell
 from bench.errors import BenchError
 from bench.studies import mnist
 from bench.studies.images import Data
-from bench.studies.measure import measure
+from bench.studies.measure import as_measured, measure
 from bench.studies.train import job_of
 from bench.training.job import Split
-from bench.training.loop import initial_net, scaled
+from bench.training.loop import forward, initial_net, scaled
 
 STEPS = 4
 """Training steps that are timed, after one that is not."""
@@ -31,6 +31,7 @@ def timed(cell: Cell) -> float:
     data, train_count = _random(cell)
     job = job_of(cell, data, Path(), "cpu")
     net = initial_net(job)
+    logits = forward(net, job)
     images, labels = scaled(data.train.planes()), torch.as_tensor(data.train.labels)
     optimizer = torch.optim.SGD(net.parameters(), lr=1e-3, momentum=0.9, fused=True)
     draws = torch.Generator().manual_seed(0)
@@ -38,7 +39,7 @@ def timed(cell: Cell) -> float:
     for step in range(STEPS + 1):
         begin = time.monotonic() if step == 1 else begin
         inputs = images if job.inputs is None else job.inputs.change(net, images, labels, draws)
-        loss = F.cross_entropy(net(inputs), labels)
+        loss = F.cross_entropy(logits(inputs), labels)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
@@ -47,7 +48,7 @@ def timed(cell: Cell) -> float:
     begin = time.monotonic()
     few = cell.model_copy(update={"samples": SAMPLES, "end_samples": SAMPLES})
     frozen = net.eval().requires_grad_(False)
-    measure(few, 0, frozen, not cell.factors.relu, data.test, "cpu")
+    measure(few, 0, as_measured(few, frozen, data.test), data.test, "cpu")
     one = (time.monotonic() - begin) / SAMPLES
     attacked = sum(cell.samples_at(epoch) for epoch in cell.checkpoints)
     return training + one * (attacked if cell.factors.relu else SAMPLES * len(cell.checkpoints))

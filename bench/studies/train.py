@@ -97,6 +97,7 @@ def job_of(cell: Cell, data: Data, folder: Path, device: str) -> Job:
         builder=builder,
         inputs=DEFENCES[factors.defence],
         device=device,
+        through_map=True,
     )
 
 

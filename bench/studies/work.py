@@ -17,12 +17,14 @@ import numpy as np
 
 from bench.entries.study import Block, Cell, Study
 from bench.files import write_bytes
+from bench.models.affine import has_affine_map
 from bench.results import study_blocks
 from bench.results.provenance import commit, now, versions
 from bench.results.study_blocks import StudyBlock
 from bench.studies.images import Data, load
 from bench.studies.measure import (
     LOSS_SAMPLES,
+    as_measured,
     attack_hash,
     loss_and_accuracy,
     measure,
@@ -110,9 +112,10 @@ def _point(cell: Cell, epoch: int, job: Job, data: Data) -> StudyBlock:
         return study_blocks.read(path)
     begin = time.monotonic()
     net, sha256 = net_at(job, epoch)
-    loss, accuracy = loss_and_accuracy(net, data.train, LOSS_SAMPLES, job.device)
-    test_loss, test_accuracy = loss_and_accuracy(net, data.test, None, job.device)
-    columns = measure(cell, epoch, net, not cell.factors.relu, data.test, job.device)
+    model = as_measured(cell, net, data.test)
+    loss, accuracy = loss_and_accuracy(model, data.train, LOSS_SAMPLES, job.device)
+    test_loss, test_accuracy = loss_and_accuracy(model, data.test, None, job.device)
+    columns = measure(cell, epoch, model, data.test, job.device)
     point = {
         "epoch": epoch,
         "loss": round(loss, DIGITS),
@@ -141,6 +144,7 @@ def _facts(cell: Cell, job: Job, data: Data, stopped: Diverged | None) -> dict[s
         "cell": cell.model_dump(mode="json"),
         "identity": cell.identity,
         "affine": not cell.factors.relu,
+        "through_map": has_affine_map(net_at(job, 0)[0]),
         "inputs": None if job.inputs is None else job.inputs.describe(),
         "diverged": None if stopped is None else {"epoch": stopped.epoch, "text": str(stopped)},
         "curve": [

@@ -103,6 +103,9 @@ class Job:
     """None: images as they are."""
     device: str = "cpu"
     """ "cpu", "cuda" or "cuda:<i>"."""
+    through_map: bool = False
+    """Train a linear net through its affine map (`bench.models.affine`): the same steps but for
+    rounding, in less time."""
 
     @property
     def epochs(self) -> int:
@@ -160,7 +163,7 @@ class Job:
         """Return what else the last bits of the weights depend on, JSON-ready."""
         import torch
 
-        return {
+        return ({"through_map": True} if self.through_map else {}) | {
             "format": 1,
             "device": self.device,
             "threads": torch.get_num_threads(),

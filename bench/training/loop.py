@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -21,6 +22,7 @@ from torch.nn import functional as F
 
 from bench.entries.model import Net
 from bench.errors import BenchError
+from bench.models.affine import affine_map, has_affine_map
 from bench.models.checkpoint import load_weights, read_checkpoint, write_checkpoint
 from bench.models.nets import build_net
 from bench.training.curves import EpochRow, write_curves, write_log
@@ -102,6 +104,7 @@ class _Run:
         self.train_data = _to_device(job.train, job.device)
         self.test_data = _to_device(job.test, job.device)
         self.net = initial_net(job).to(job.device)
+        self.logits = forward(self.net, job)
         self.optimizer = torch.optim.SGD(
             self.net.parameters(),
             lr=job.recipe.learning_rate,
@@ -138,7 +141,7 @@ class _Run:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         loss, accuracy = self._steps(epoch, reporter)
-        tested = _accuracy(self.net, self.test_data)
+        tested = self._accuracy(self.test_data)
         seconds = round(time.monotonic() - begin, 3)
         self.rows.append(EpochRow(epoch + 1, rate, loss, accuracy, tested, seconds))
         reporter.net(epoch + 1, self.net)
@@ -157,7 +160,7 @@ class _Run:
             inputs = scaled(images[batch])
             if self.job.inputs is not None:
                 inputs = self.job.inputs.change(self.net, inputs, labels[batch], draws)
-            logits = self.net(inputs)
+            logits = self.logits(inputs)
             loss = F.cross_entropy(logits, labels[batch])
             self.optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
@@ -178,6 +181,15 @@ class _Run:
                 epoch + 1,
             )
 
+    @torch.no_grad()
+    def _accuracy(self, data: tuple[Tensor, Tensor]) -> float:
+        """Return the accuracy in percent."""
+        correct = 0
+        pairs = zip(*(torch.split(tensor, EVALUATION_BATCH) for tensor in data), strict=True)
+        for images, labels in pairs:
+            correct += int((self.logits(scaled(images)).argmax(1) == labels).sum())
+        return 100 * correct / len(data[1])
+
     def _save_state(self) -> None:
         tensors: dict[str, Tensor] = {}
         for name, parameter in self.net.named_parameters():
@@ -192,11 +204,24 @@ class _Run:
         """Write curves and checkpoint, then drop the state that is no longer needed."""
         write_curves(self.job.beside(".png"), self.rows, self.job.path.stem)
         meta = self.job.facts | self.job.length | self.job.versions()
-        meta["test_accuracy"] = _accuracy(self.net, self.test_data)
-        meta["train_accuracy"] = _accuracy(self.net, self.train_data)
+        meta["test_accuracy"] = self._accuracy(self.test_data)
+        meta["train_accuracy"] = self._accuracy(self.train_data)
         sha256 = write_checkpoint(self.job.path, self.net.state_dict(), meta)
         self.job.state_path.unlink(missing_ok=True)
         return Trained(self.job.path, sha256, meta, reused=False)
+
+
+def forward(net: torch.nn.Module, job: Job) -> Callable[[Tensor], Tensor]:
+    """Return what gives a batch's logits in a job's steps: the net, or its affine map.
+
+    Args:
+        net: that is trained.
+        job: its run.
+    """
+    if not (job.through_map and has_affine_map(net)):
+        return net
+    shape = job.train.shape
+    return lambda images: F.linear(images.flatten(1), *affine_map(net, shape))
 
 
 def initial_net(job: Job) -> torch.nn.Module:
@@ -222,16 +247,6 @@ def _generator(seed: int, epoch: int, use: str = "order") -> torch.Generator:
 def _to_device(split: Split, device: str) -> tuple[Tensor, Tensor]:
     """Return (images (N, C, H, W) uint8 or float32, labels (N,) int64)."""
     return split.planes().to(device), torch.tensor(split.labels).to(device)
-
-
-@torch.no_grad()
-def _accuracy(net: torch.nn.Module, data: tuple[Tensor, Tensor]) -> float:
-    """Return the accuracy in percent."""
-    correct = 0
-    pairs = zip(*(torch.split(tensor, EVALUATION_BATCH) for tensor in data), strict=True)
-    for images, labels in pairs:
-        correct += int((net(scaled(images)).argmax(1) == labels).sum())
-    return 100 * correct / len(data[1])
 
 
 def _must_match(wanted: dict[str, Any], found: dict[str, Any], job: Job) -> None:
