@@ -8,6 +8,7 @@ import json
 import signal
 import threading
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from torch.nn import functional as F
 import bench
 from bench.attacks.affine import exact
 from bench.cli.main import call
+from bench.cli.study_progress import Lines
 from bench.cli.study_text import plan_lines
 from bench.entries import registry
 from bench.entries.factors import Factors, matches
@@ -43,7 +45,7 @@ from bench.studies.images import VARIANTS, Data, load
 from bench.studies.measure import as_measured, measure, measured_images
 from bench.studies.nets import SameConv, described
 from bench.studies.plan import hours_left, plan
-from bench.studies.run import run
+from bench.studies.run import Progress, run
 from bench.studies.source import Source
 from bench.studies.timing import Timer, timed
 from bench.training.job import Split
@@ -527,27 +529,45 @@ def test_the_command_plans_and_runs(
     assert "local folder" in capfd.readouterr().err
 
 
-def test_a_second_run_is_compared_number_by_number(tiny: Path, whole: Path) -> None:
+def test_a_second_run_is_compared_number_by_number(
+    tiny: Path, whole: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    there = ("--submissions", str(tiny / "whole"))
     again = tiny / "again" / "tiny"
     again.mkdir(parents=True)
     block = study_blocks.read(whole / f"{BLOCKS[0]}.parquet")
     path = again / f"{BLOCKS[0]}.parquet"
     path.write_bytes((whole / f"{BLOCKS[0]}.parquet").read_bytes())
     found = bench.study_compare("tiny", output=tiny / "again", submissions=tiny / "whole")
-    assert found == {BLOCKS[0]: []}
+    assert found[["cell", "rows", "rows_differ"]].values.tolist() == [[BLOCKS[0], 54, 0]]
+    assert found["agrees"].tolist() == [True]
+    assert not found[["rfc", "l2", "test_accuracy", "loss"]].to_numpy().any()
     columns = {name: block.column(name) for name in block.rows.schema.names}
-    columns["rfc"][3] += 0.01
+    kept = np.flatnonzero(block.kept() & (columns["epoch"] == 2))
+    columns["rfc"][kept] += 0.0005
+    columns["rfc"][kept[0]] += 0.01 * len(kept)
     facts = copy.deepcopy(dict(block.metadata))
     facts["started"] = "another time"
     facts["cells"][BLOCKS[0]]["points"][2]["loss"] += 1e-6
     with path.open("wb") as stream:
         study_blocks.write(stream, StudyBlock(study_blocks.table(columns), facts))
-    (lines,) = bench.study_compare(
-        "tiny", output=tiny / "again", submissions=tiny / "whole"
-    ).values()
-    assert lines[0] == f"{BLOCKS[0]}: points"
-    assert lines[1].startswith("rfc: 1 of 54 rows, by up to 0.01")
-    assert len(lines) == 2
+    found = bench.study_compare("tiny", output=tiny / "again", submissions=tiny / "whole")
+    (line,) = found.to_dict("records")
+    assert line["rows_differ"] == len(kept)
+    assert line["rfc"] == pytest.approx(0.0105, rel=0.02)
+    assert line["loss"] == pytest.approx(1e-6)
+    assert (line["l2"], line["test_accuracy"]) == (0, 0)
+    assert not line["agrees"]
+    assert call(["study", "compare", "tiny", "-o", str(tiny / "again"), *there]) == 2
+    captured = capfd.readouterr()
+    assert "0 of 1 cells agree" in captured.out
+    assert f"found 1 with others: {BLOCKS[0]}" in captured.err
+    facts["cells"][BLOCKS[0]]["attacks"] = {"min-l2": "0" * 64}
+    with path.open("wb") as stream:
+        study_blocks.write(stream, StudyBlock(study_blocks.table(columns), facts))
+    found = bench.study_compare("tiny", output=tiny / "again", submissions=tiny / "whole")
+    assert (found["other"][0], found["rows_differ"][0]) == ("attacks", -1)
+    assert not found["agrees"][0]
     with pytest.raises(BenchError, match="found none; run one"):
         bench.study_compare("tiny", output=tiny / "nothing", submissions=tiny / "whole")
 
@@ -556,3 +576,32 @@ def test_metadata_of_a_block_are_plain_json(whole: Path) -> None:
     text = json.dumps(study_blocks.read(whole / f"{BLOCKS[2]}.parquet").metadata, allow_nan=False)
     assert "/" not in json.loads(text)["study"]
     assert str(Path.home()) not in text or str(Path.home()) == "/"
+
+
+def test_the_time_that_is_left_is_that_of_this_process(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A block that another process had half done: 2 minutes for a quarter, one quarter is left."""
+    clock = iter([0.0, 10.0, 20.0, 140.0])
+    monkeypatch.setattr("bench.cli.study_progress.time.monotonic", lambda: next(clock))
+    lines = Lines()
+    lines.begin("some-block", 1, 3)
+    lines.through("training", 0.5)
+    lines.through("training", 0.75)
+    assert capfd.readouterr().err == ("[1/3] some-block: training, 75 %, about 120 s left\n")
+
+
+def test_progress_within_a_block_goes_from_0_to_1_once(tiny: Path) -> None:
+    heard: list[tuple[str, float]] = []
+
+    class Listener(Progress):
+        def through(self, doing: str, share: float) -> None:
+            heard.append((doing, share))
+
+    run(asked(tiny, "heard"), Listener())
+    blocks = registry.study("tiny").blocks()
+    several = max(len(block.cells) for block in blocks)
+    assert several > 1, "the study has a block of several cells"
+    assert {doing.split(",")[0] for doing, _ in heard} >= {f"cell 2 of {several}"}
+    starts = [n for n, ((_, a), (_, b)) in enumerate(pairwise(heard)) if b < a - 1e-9]
+    assert len(starts) == len(blocks) - 1

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from bench.studies.plan import StudyPlan
     from bench.studies.run import Progress
 
@@ -190,7 +192,7 @@ def study_compare(
     *,
     output: str | Path = "results/studies",
     submissions: str | Path = "submissions/studies",
-) -> dict[str, list[str]]:
+) -> pd.DataFrame:
     """Compare blocks that were run again with those that are there.
 
     Args:
@@ -199,12 +201,18 @@ def study_compare(
         submissions: folder of blocks that are there.
 
     Returns:
-        Block -> in what the two differ, a line each, but for times, machine and versions; none:
-        they are the same numbers.
+        One row per cell that both folders have: `cell`; `rows`, and `rows_differ`, how many are not
+        the same bits; the largest difference over the checkpoints of the mean RFC (`rfc`, 1 =
+        Nyquist), of the mean norm (`l2`, a share), of the test accuracy (`test_accuracy`, points)
+        and of the training loss (`loss`); `agrees`: the mean RFC within a twentieth of the study's
+        smallest effect of interest; `other`: what of the data, attack or cell is another, then
+        there are no numbers.
 
     Raises:
         BenchError: no block is in both folders.
     """
-    from bench.studies.places import compared
+    import pandas as pd
 
-    return compared(study, Path(output), Path(submissions))
+    from bench.studies.agreement import compared
+
+    return pd.DataFrame(compared(study, Path(output), Path(submissions)))

@@ -87,17 +87,29 @@ def compare(
         Path, typer.Option("--submissions", help="Folder of studies to compare with.")
     ] = Path("submissions/studies"),
 ) -> None:
-    """Say whether blocks that were run again (`bench study run --again`) have the same numbers."""
+    """Say whether cells that were run again (`bench study run --again`) have the same numbers.
+
+    Columns: how many rows are not the same bits (another machine, torch or number of threads
+    changes the last digits), and the largest differences over the checkpoints of the mean RFC, of
+    the mean norm (a share), of the test accuracy (points) and of the training loss. A cell agrees
+    if its mean RFC differs by at most a twentieth of the study's smallest effect of interest. Exit
+    code 2 if one does not.
+    """
     from bench.api.studies import study_compare
+    from bench.cli.study_text import agreement_lines
     from bench.entries import registry
 
     registry.study(name)  # a misspelt one is told without torch
 
     found = study_compare(name, output=output, submissions=submissions)
-    for block, lines in found.items():
-        sys.stdout.write(f"{block}: {'; '.join(lines) if lines else 'the same numbers'}\n")
-    same = sum(not lines for lines in found.values())
-    sys.stdout.write(f"{same} of {len(found)} blocks have the same numbers\n")
+    sys.stdout.write("\n".join(agreement_lines(found)) + "\n")
+    apart = found.loc[~found["agrees"], "cell"].tolist()
+    if apart:
+        raise BenchError(
+            f"expected {len(found)} cells with the numbers of {submissions}, found {len(apart)} "
+            f"with others: {', '.join(apart[:3])}{', ...' * (len(apart) > 3)}; see whether the "
+            "code or the data have changed"
+        )
 
 
 @app.command("submit")

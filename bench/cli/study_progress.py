@@ -27,21 +27,25 @@ class Lines(Progress):
 
     def __init__(self) -> None:
         self._block, self._place, self._written = "", "", 0.0
-        self._begun = time.monotonic()
+        self._begun, self._first = time.monotonic(), -1.0
 
     def begin(self, block: str, place: int, count: int) -> None:
         """Name the block."""
         self._block, self._place = block, f"[{place}/{count}]"
         self._begun = self._written = time.monotonic()
+        self._first = -1.0
 
     def through(self, doing: str, share: float) -> None:
         """Say how far it is, now and then."""
         now = time.monotonic()
+        if self._first < 0:  # what another process had done of it took none of this one's time
+            self._begun, self._first = now, share
         if now - self._written < LINE_EVERY:
             return
         self._written = now
-        left = (now - self._begun) * (1 - share) / share if share > 0 else float("nan")
-        self._say(f"{doing}, {100 * share:.0f} %, about {left:.0f} s left")
+        done = share - self._first
+        left = f", about {(now - self._begun) * (1 - share) / done:.0f} s left" if done > 0 else ""
+        self._say(f"{doing}, {100 * share:.0f} %{left}")
 
     def end(self, block: str, seconds: float) -> None:
         """Say how long it took."""

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from bench.studies.plan import CellPlan, StudyPlan
 
 
@@ -43,6 +45,30 @@ def plan_lines(found: StudyPlan, every: bool) -> list[str]:
             f"Not timed: {unknown} kinds of cells; `--budget SECONDS` gives the timing more time."
         )
     return lines
+
+
+def agreement_lines(found: pd.DataFrame) -> list[str]:
+    """Return the lines of `bench study compare`: a table and what it says.
+
+    Args:
+        found: see `bench.study_compare`.
+    """
+    from bench.board.tabular import tabular
+
+    numbers = {"rfc": "RFC", "l2": "L2", "test_accuracy": "accuracy", "loss": "loss"}
+    table = [
+        {
+            "cell": row["cell"],
+            "other bits": row["other"] or f"{row['rows_differ']} of {row['rows']} rows",
+            **{head: "-" if row["other"] else f"{row[key]:.1e}" for key, head in numbers.items()},
+            "agrees": "yes" if row["agrees"] else "no",
+        }
+        for row in found.to_dict("records")
+    ]
+    agree = found[found["agrees"]]
+    lines = [*tabular(table, left=("cell", "agrees")).splitlines(), ""]
+    within = f", mean RFC to {agree['rfc'].max():.1e}" if len(agree) else ""
+    return [*lines, f"{len(agree)} of {len(found)} cells agree{within}"]
 
 
 def _row(name: str, cells: Sequence[CellPlan]) -> str:

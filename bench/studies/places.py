@@ -7,9 +7,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
-from bench.entries import registry
 from bench.entries.study import Block, Study
 from bench.errors import BenchError
 from bench.results import study_blocks
@@ -104,46 +101,3 @@ def chosen(study: Study, cells: Sequence[str], groups: Sequence[str]) -> list[Bl
 
 def _names(block: Block) -> list[str]:
     return [block.name, *(cell.name for cell in block.cells)]
-
-
-def disagreement(one: StudyBlock, other: StudyBlock) -> list[str]:
-    """Return in what two measurements of the same cells differ, a line each; none: in nothing.
-
-    Times, machine and versions are no difference.
-    """
-    lines = []
-    for name, facts in one.metadata["cells"].items():
-        theirs = other.metadata["cells"].get(name, {})
-        for key in ("identity", "diverged", "curve", "points", "train", "test", "attacks"):
-            if facts[key] != theirs.get(key):
-                lines.append(f"{name}: {key}")
-    if len(one.rows) != len(other.rows):
-        return [*lines, f"rows: {len(one.rows)} and {len(other.rows)}"]
-    for column in one.rows.schema.names:
-        a, b = one.column(column), other.column(column)
-        numbers = a.dtype.kind == "f"
-        if not np.array_equal(a, b, equal_nan=numbers):
-            most = f", by up to {np.nanmax(np.abs(a - b)):.2g}" if numbers else ""
-            lines.append(f"{column}: {int(np.sum(a != b))} of {len(a)} rows{most}")
-    return lines
-
-
-def compared(name: str, one: Path, other: Path) -> dict[str, list[str]]:
-    """Return block -> disagreement, of the blocks of a study that two folders have.
-
-    Raises:
-        BenchError: there are none.
-    """
-    study = registry.study(name)
-    mine, theirs = Shelf(study, [one]), Shelf(study, [other])
-    found = {}
-    for block in study.blocks():
-        paths = mine.find(block), theirs.find(block)
-        if paths[0] is not None and paths[1] is not None:
-            found[block.name] = disagreement(*(study_blocks.read(p) for p in paths if p))
-    if not found:
-        raise BenchError(
-            f"expected a block of study {study.name!r} in {one} and in {other}, found none; "
-            "run one with `bench study run --again`"
-        )
-    return found

@@ -35,7 +35,7 @@ from bench.training.job import Job
 from bench.training.loop import Diverged
 
 Told = Callable[[str, float], None]
-"""Told what is done now, and which share of the cell is done, in [0, 1]."""
+"""Told what is done now, and which share of it all is done, in [0, 1]."""
 DIGITS = 6
 """Decimals of losses, rates and accuracies in the metadata."""
 TRAINING = 0.8
@@ -62,8 +62,8 @@ def finished(
 
     started = now()
     parts, cells = [], {}
-    for cell in block.cells:
-        rows, facts = _cell(cell, folder, source, device, told)
+    for place, cell in enumerate(block.cells):
+        rows, facts = _cell(cell, folder, source, device, _within(block, place, told))
         parts.append(rows)
         cells[cell.name] = facts
     metadata = {
@@ -81,6 +81,13 @@ def finished(
         "ended": now(),
     }
     return study_blocks.joined(parts, metadata)
+
+
+def _within(block: Block, place: int, told: Told) -> Told:
+    """Return what is told how far one cell of a block is, and tells how far the block is."""
+    count = len(block.cells)
+    which = f"cell {place + 1} of {count}, " if count > 1 else ""
+    return lambda doing, share: told(which + doing, (place + share) / count)
 
 
 def _cell(
