@@ -10,9 +10,9 @@ from conftest import REPOSITORY
 
 from bench.board.claims.cells import read
 from bench.entries import registry
-from bench.entries.factors import Factors
+from bench.entries.factors import PLANTED_EPOCH, Factors
 from bench.studies.optimum import best, minima, rfc
-from bench.studies.planted import EPOCH, Planted
+from bench.studies.planted import Planted
 from bench.studies.planted_data import splits
 from bench.studies.run import StudyRun, run
 
@@ -57,7 +57,7 @@ def test_an_epoch_is_as_long_with_fewer_images() -> None:
         }
     )
     train, test, classes = splits(factors, 3)
-    assert (len(train.labels), train.shape, classes) == (EPOCH, (1, 8, 8), 4)
+    assert (len(train.labels), train.shape, classes) == (PLANTED_EPOCH, (1, 8, 8), 4)
     images, labels = Planted(size=8, band=0.5, seed=3).split("train", 500)
     np.testing.assert_array_equal(train.images[500:1000], images[:, 0])
     np.testing.assert_array_equal(train.labels[-500:], labels)

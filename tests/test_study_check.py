@@ -21,7 +21,7 @@ from bench.errors import BenchError
 from bench.results import study_blocks
 from bench.results.read import find
 from bench.results.study_blocks import StudyBlock
-from bench.studies.run import run
+from bench.studies.run import StudyRun, run
 from bench.submissions.check import places, study_block
 from bench.submissions.check.everything import check_everything
 from bench.submissions.check.places import Place
@@ -280,3 +280,39 @@ def test_a_block_with_a_problem_is_not_submitted(whole: Path, tmp_path: Path) ->
     with pytest.raises(BenchError, match="rfc from 0"):
         submit_blocks(registry.study("tiny"), tmp_path / "studies", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+FEW = """
+name = "few"
+title = "Fewer planted images than an epoch has"
+protocol = "minimal2026"
+samples = 8
+linear_samples = 8
+checkpoints = [0, 1]
+
+[fixed]
+data = "planted"
+band = 0.4
+epochs = 1
+learning_rate = 0.002
+batch_size = 40
+relu = false
+
+[[groups]]
+name = "few"
+title = "500 images, sixteen times"
+priority = 1
+seeds = [0]
+[groups.factors]
+family = ["local-conv"]
+train_count = [500]
+"""
+
+
+def test_fewer_planted_images_than_an_epoch_are_checked(tiny: Path, tmp_path: Path) -> None:
+    (tiny / "registry" / "studies" / "few.toml").write_text(FEW)
+    registry.forget()
+    wanted = StudyRun(study="few", output=str(tmp_path / "out"), submissions=None, threads=1)
+    assert run(wanted, timing=QUICK) == 1
+    (written,) = submit_blocks(registry.study("few"), tmp_path / "out", tmp_path)
+    assert problems(written) == ""

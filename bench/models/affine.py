@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from bench.models.layers import circular as frequency
 from bench.models.layers.layers import CircularConv2d, LocallyConnected2d
 from bench.models.nets import PaperNet
 
@@ -79,25 +80,13 @@ def _convolution(layer: nn.Conv2d, rows: Tensor, before: torch.Size) -> Tensor:
 
 
 def _circular(layer: CircularConv2d, rows: Tensor, before: torch.Size) -> Tensor:
-    """A circular correlation's transpose: the circular convolution with the same kernel."""
+    """The layer is analysis, a matrix for each frequency, synthesis: so is its transpose."""
     size, weight = layer.image_size, layer.weight
-    taps = weight.shape[2:]
-    middle = [(k - 1) // 2 for k in taps]  # the left one of two; it lies at position 0
-    if layer.direct and weight.shape[1] > 1:  # one image of the result: transforms are faster
-        (top, left), (kh, kw) = middle, taps
-        around = F.pad(rows, (kw - 1 - left, left, kh - 1 - top, top), mode="circular")
-        return F.conv2d(around, weight.flip(2, 3).transpose(0, 1))
-    rest = (0, size[1] - taps[1], 0, size[0] - taps[0])
-    whole = F.pad(weight, rest).roll([-m for m in middle], (2, 3))
-    kernels = torch.fft.rfft2(whole).flatten(2)  # (O, C, F)
-    spectra = torch.fft.rfft2(rows).flatten(2)  # (K, O, F)
-    if weight.shape[1] == 1:  # a sum of products is faster than many tiny matrix products
-        product = (spectra * kernels[:, 0]).sum(1, keepdim=True)
-    else:
-        product = torch.einsum("kof,ocf->kcf", spectra, kernels)
-    shape = (len(rows), weight.shape[1], size[0], size[1] // 2 + 1)
-    back: Tensor = torch.fft.irfft2(product.view(shape), s=size)
-    return back
+    matrix = frequency.kernel_matrix(weight, size, leave=True)
+    spectrum = frequency.analyse(rows.permute(2, 3, 0, 1))
+    flat = spectrum.reshape(*spectrum.shape[:2], -1)
+    back = torch.bmm(flat, matrix.mT).view(*spectrum.shape[:3], weight.shape[1])
+    return frequency.synthesise(back, size).permute(2, 3, 0, 1)
 
 
 class _ContiguousGradient(torch.autograd.Function):

@@ -19,7 +19,8 @@ The metadata key `bench` holds JSON:
             of the net as it was then, on the first `loss_samples` clean training images and on the
             whole test split; sha256: of the weights
         inputs (null, or what was done to images while training)
-        loss_samples, train: {fingerprint, count}, test: {fingerprint, count}; whole splits
+        loss_samples, train: {fingerprint, count}, test: {fingerprint, count}; whole splits,
+            of planted images an epoch
         attacks: name -> its hash
         seconds: {train, measure} }
     device, threads, versions, git, started, ended

@@ -34,8 +34,6 @@ SPREAD = {False: 0.125, True: 0.25}
 """Boxed or not -> SD of a pixel: 4 or 2 SDs lie between a half and the ends of [0, 1]."""
 SPLITS = ("templates", "train", "test")
 TEST_COUNT = 2000
-EPOCH = 8000
-"""Images of an epoch, however many different ones there are: every net takes as many steps."""
 _CHUNK = 1000
 
 

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from bench.entries.factors import Factors
+from bench.entries.factors import PLANTED_EPOCH, Factors
 from bench.models.collapse import AffineNet
 from bench.studies.optimum import best
-from bench.studies.planted import CLASSES, EPOCH, TEST_COUNT, Planted
+from bench.studies.planted import CLASSES, TEST_COUNT, Planted
 from bench.training.job import Split
 
 
@@ -21,20 +21,20 @@ def splits(factors: Factors, seed: int) -> tuple[Split, Split, int]:
     """Return training and test split, and the number of classes.
 
     Args:
-        factors: of the cell; `train_count` images (None: EPOCH) are repeated to make an epoch of
-            EPOCH images.
+        factors: of the cell; `train_count` images are repeated to make an epoch of
+            PLANTED_EPOCH; None: as many different ones.
         seed: of the cell.
     """
     data = Planted.of(factors, seed)
-    count = factors.train_count or EPOCH
+    count = factors.train_count or PLANTED_EPOCH
     return _split(data, "train", count), _split(data, "test", TEST_COUNT), CLASSES
 
 
 @lru_cache(maxsize=2)
 def _split(data: Planted, name: Literal["train", "test"], count: int) -> Split:
     images, labels = data.split(name, count)
-    if name == "train" and count < EPOCH:
-        again = np.arange(EPOCH) % count
+    if name == "train" and count < PLANTED_EPOCH:
+        again = np.arange(PLANTED_EPOCH) % count
         images, labels = images[again], labels[again]
     last = images.transpose(0, 2, 3, 1)
     shown = last[..., 0] if data.channels == 1 else last

@@ -11,6 +11,7 @@ import torch
 from torch.nn import functional as F
 
 from bench.entries import registry
+from bench.entries.factors import PLANTED_EPOCH
 from bench.entries.study import Cell
 from bench.errors import BenchError
 from bench.studies import mnist
@@ -89,7 +90,7 @@ def _random(cell: Cell) -> tuple[Data, int]:
     factors = cell.factors
     if factors.data == "planted":
         side, channels, classes = factors.image_size or 28, factors.channels or 1, 4
-        count = factors.train_count
+        count = max(factors.train_count or 0, PLANTED_EPOCH)
     else:
         entry = registry.dataset(factors.dataset)
         side, channels, classes = entry.size, entry.channels, len(entry.classes)

@@ -2,6 +2,7 @@
 
     python tests/benchmarks/layers.py                  # the ratios: deep nets, collapse, memory
     python tests/benchmarks/layers.py --part variants  # what was tried, one layer at a time
+    python tests/benchmarks/layers.py --part map       # linear nets trained through their matrix
 
 Each pair is timed in turns (A, B, A, B, ...) and the smallest time of each is compared, so that
 other work on the machine hits both. Plain full-kernel convolution takes seconds a step.
@@ -21,12 +22,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bench.entries.model import Net
+from bench.models.affine import affine_map
 from bench.models.collapse import collapse
 from bench.models.layers.layers import CircularConv2d, LocallyConnected2d
 from bench.models.nets import build_net
 
 Step = Callable[[], object]
-PARTS = ("full", "local", "collapse", "memory", "variants", "sgd")
+PARTS = ("full", "local", "collapse", "memory", "map", "variants", "sgd")
 
 
 def side_by_side(steps: dict[str, Step], rounds: int, budget: float) -> dict[str, float]:
@@ -169,6 +171,38 @@ def compare_collapse(options: argparse.Namespace) -> list[list[str]]:
     return rows
 
 
+def compare_map(options: argparse.Namespace) -> list[list[str]]:
+    """Time whole training steps of linear nets: through the net, and through its affine map."""
+    rows = []
+    shape = (options.channels, options.size, options.size)
+    x, y = torch.rand(options.batch, *shape), torch.randint(10, (options.batch,))
+    families = ("fully-connected", "full-conv", "locally-connected", "local-conv")
+    kinds = [(family, None) for family in families] + [("local-conv", k) for k in (3, 11)]
+    for deep in (False, True):
+        for family, kernel in kinds:
+            entry = Net.model_validate(
+                {"family": family, "deep": deep, "relu": False, "kernel_size": kernel}
+            )
+            net = build_net(entry, input_shape=shape, classes=10, seed=0)
+            optimizer = torch.optim.SGD(net.parameters(), lr=1e-6, momentum=0.9, fused=True)
+            ways = {
+                "net": lambda net=net: net(x),
+                "map": lambda net=net: F.linear(x.flatten(1), *affine_map(net, shape)),
+            }
+
+            def step(way: Callable[[], Tensor], optimizer: torch.optim.SGD = optimizer) -> None:
+                optimizer.zero_grad()
+                F.cross_entropy(way(), y).backward()
+                optimizer.step()
+
+            steps = {name: lambda way=way, step=step: step(way) for name, way in ways.items()}
+            best = side_by_side(steps, options.rounds, options.seconds / 4)
+            name = f"{'deep ' * deep}{family}{'' if kernel is None else f', circular, {kernel} px'}"
+            times = [f"{1e3 * best[way]:.1f}" for way in ways]
+            rows.append([name, "training", *times, f"{best['net'] / best['map']:.1f} x"])
+    return rows
+
+
 def compare_sgd(options: argparse.Namespace) -> list[list[str]]:
     """Time the optimizer's own step for the nets with many weights."""
     rows = []
@@ -308,6 +342,8 @@ def main() -> None:
         print(tabulate(compare_collapse(options), [*speed[:2], "net ms", "collapsed ms", "ratio"]))
     if "memory" in parts:
         print(tabulate(peak_memory(128), ["net, batch 128, 3x32x32", "peak of the process"]))
+    if "map" in parts:
+        print(tabulate(compare_map(options), [*speed[:2], "net ms", "map ms", "ratio"]))
     if "sgd" in parts:
         print(tabulate(compare_sgd(options), ["net", "SGD step", "ms"]))
     if "variants" in parts:

@@ -41,7 +41,8 @@ PEEKING = """\
 **These verdicts are provisional.** {counts}. The page is made anew as training runs
 come in, and the 95 % hold for one look at the whole study, not for the first look at which a
 verdict shows: looking often gives a chance result more chances. A verdict marked *provisional*
-may change; those who quote it should say how much was measured. Runs are made in the plan's order.
+may change; those who quote it should say how much was measured. Runs come in the order of what they
+cost and decide; none is made or left out for what it shows.
 """
 RUNS = """\
 Runs: training runs that are measured, of those that decide the claim; a claim about submitted

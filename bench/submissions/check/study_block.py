@@ -10,6 +10,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from bench.entries import registry
+from bench.entries.factors import PLANTED_EPOCH
 from bench.entries.read import first_problem
 from bench.entries.study import Block, Cell, Study
 from bench.errors import BenchError
@@ -137,7 +138,7 @@ def _check_images(cell: Cell, facts: CellFacts, at: str, findings: Findings) -> 
     """Compare both splits with the data set's entry, as far as it knows them."""
     factors = cell.factors
     if factors.data == "planted":
-        counts = (factors.train_count, facts.test.count)
+        counts = (max(factors.train_count or 0, PLANTED_EPOCH), facts.test.count)
     elif factors.data == "mnist-5000":
         counts = (4000, 1000)
     else:
