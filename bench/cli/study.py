@@ -28,6 +28,9 @@ Groups = Annotated[
 Output = Annotated[
     Path, typer.Option("--output", "-o", help="Folder of blocks, and of unfinished work.")
 ]
+Written = Annotated[
+    Path, typer.Option("--output", "-o", help="Folder that `bench study run` wrote to.")
+]
 DataDir = Annotated[
     Path | None, typer.Option("--data-dir", help="Local copy of the data set, as for bench train.")
 ]
@@ -82,7 +85,7 @@ def plan(
 @app.command("compare")
 def compare(
     name: Name,
-    output: Output = Path("results/studies"),
+    output: Written = Path("results/studies"),
     submissions: Annotated[
         Path, typer.Option("--submissions", help="Folder of studies to compare with.")
     ] = Path("submissions/studies"),
@@ -115,7 +118,7 @@ def compare(
 @app.command("submit")
 def submit(
     name: Name,
-    output: Output = Path("results/studies"),
+    output: Written = Path("results/studies"),
     submissions: Annotated[
         Path, typer.Option("--submissions", help="Folder of submissions.")
     ] = Path("submissions"),
