@@ -14,7 +14,7 @@ import scipy.stats
 from conftest import REPOSITORY
 from study_cases import write_cells
 
-from bench.board.claims import judge, planted, readings, reasons, sensitivity
+from bench.board.claims import drawing, judge, planted, readings, reasons, sensitivity
 from bench.board.claims.cells import Found, read
 from bench.board.claims.estimates import Estimate
 from bench.board.claims.needed import outlook
@@ -23,6 +23,7 @@ from bench.board.claims.submitted import Board
 from bench.entries.claims import Contrast
 from bench.entries.study import Cell, Study
 from bench.errors import BenchError
+from bench.figures.series import Series
 from bench.results import study_blocks
 from bench.stats.choices import image_interval
 from bench.stats.contrasts import at_loss, contrast, sidak
@@ -129,6 +130,32 @@ def test_weights_of_a_trend_are_those_of_the_line() -> None:
     assert np.dot(weights, y) == pytest.approx(2 * slope)
 
 
+def test_a_trends_figure_shows_every_seed_at_every_level(tmp_path: Path) -> None:
+    families = ("fully-connected", "full-conv", "local-conv")
+    aside, *levels = ({"family": f} for f in families)
+    trend = {
+        **DIFFERENCE, "kind": "trend", "left": {}, "right": {}, "levels": levels, "aside": [aside],
+    }  # fmt: skip
+    of = study(contrasts=[trend])
+    values = {"fully-connected": 0.3, "full-conv": 0.4, "local-conv": 0.6}
+    there = [c for c in cells(of) if not (c.factors.relu and c.factors.family != "full-conv")]
+    write_cells(tmp_path, of, lambda cell, epoch: values[cell.factors.family], there)
+    found = drawing.series(read(tmp_path, of), of.contrasts[0])
+    assert isinstance(found, Series)
+    assert (found.levels, found.aside) == (list(families), 1)
+    ((title, lines),) = found.panels  # of ReLU nets one level alone is there
+    assert (title, [line.name for line in lines]) == ("linear", ["rate 0.002", "rate 0.01"])
+    for line in lines:
+        for family, seeds in zip(families, line.values, strict=True):
+            assert len(seeds) == 4
+            assert seeds.mean() == pytest.approx(values[family], abs=0.005)
+    shown = found.draw().axes[0]
+    means = shown.get_lines()[0].get_ydata()
+    assert np.allclose(means, [v.mean() for v in lines[0].values])
+    # what decides knows nothing of the level aside
+    assert len(comparisons(of, of.contrasts[0])[0].sides) == 2
+
+
 def test_a_difference_of_differences() -> None:
     less = [{"family": "local-conv", "relu": False}, {"family": "full-conv", "relu": False}]
     interaction = {
@@ -146,6 +173,7 @@ def test_a_difference_of_differences() -> None:
         ({"kind": "trend"}, "levels"),
         ({"kind": "board"}, "pairs"),
         ({"growth": True, "epoch": 0}, "growth"),
+        ({"aside": [{"family": "full-conv"}]}, "aside"),
         ({"left": {"colour": 1}}, "colour"),
     ],
 )
@@ -393,7 +421,7 @@ def test_a_bias_is_against_the_optimum_of_the_same_seed(tmp_path: Path) -> None:
 
     def rfc_of(cell: Cell, epoch: int) -> float:
         # each seed has data of its own, which move net and optimum alike
-        return (cell.factors.band or 0) + 0.05 * cell.seed + shift.get(cell.factors.family, 0.0)
+        return (cell.factors.band or 0) + 0.02 * cell.seed + shift.get(cell.factors.family, 0.0)
 
     chosen = [
         c for c in cells(of)
@@ -410,8 +438,8 @@ def test_a_bias_is_against_the_optimum_of_the_same_seed(tmp_path: Path) -> None:
         truth = shift[point.factors.family]
         assert point.bias.low < truth < point.bias.high
         assert point.bias.high - point.bias.low < 0.02
-        assert point.optimum == pytest.approx((point.factors.band or 0) + 0.05, abs=0.01)
-        assert point.seeds == 3
+        assert point.optimum == pytest.approx((point.factors.band or 0) + 0.04, abs=0.01)
+        assert point.seeds == 5
         assert point.free == pytest.approx(truth, abs=0.01)
     assert planted.drawing(points) is not None
     # where a seed diverged, what the others say has no interval
@@ -419,7 +447,7 @@ def test_a_bias_is_against_the_optimum_of_the_same_seed(tmp_path: Path) -> None:
     gone = next(c.name for c in chosen if c.factors.family == "full-conv")
     write_cells(lost, of, rfc_of, chosen, diverged=lambda cell: cell.name == gone)
     (left,) = (p for p in planted.points(read(lost, of)) if p.diverged)
-    assert (left.seeds, left.diverged, np.isnan(left.bias.low)) == (2, 1, True)
+    assert (left.seeds, left.diverged, np.isnan(left.bias.low)) == (4, 1, True)
     # no optimum, no bias
     alone = tmp_path / "alone"
     write_cells(alone, of, rfc_of, [c for c in chosen if c.factors.family != "optimum"])
@@ -439,7 +467,7 @@ def test_seeds_with_images_of_their_own_carry_the_error_of_images(tmp_path: Path
     e = next(e for e in found.estimates if e.measured)
     nets = read(tmp_path, of).nets
     each = []
-    for seed in range(3):
+    for seed in range(5):
         a, b = (
             nets[f"{f}-band0.2-n8000-lr0.002-b40-e8-seed{seed}"]
             for f in ("local-conv", "full-conv")

@@ -46,14 +46,27 @@ expect = "greater"
 name = "by-attack"
 title = "On the board"
 kind = "board"
-pairs = [["fashionmnist-local-conv", "fashionmnist-full-conv"]]
+pairs = [["fashionmnist-fully-connected", "fashionmnist-full-conv"]]
 attacks = ["min-l2", "pgd-l2"]
+expect = "greater"
+[[contrasts]]
+name = "in-order"
+title = "Families in an order"
+kind = "trend"
+levels = [{ family = "full-conv" }, { family = "local-conv" }]
+by = ["relu", "learning_rate"]
+ways = ["end"]
 expect = "greater"
 [[claims]]
 name = "toy-locality"
 sentence = "Local | is *higher*."
 source = "a test"
 contrasts = ["local-minus-full"]
+[[claims]]
+name = "toy-order"
+sentence = "In order."
+source = "a test"
+contrasts = ["in-order"]
 [[claims]]
 name = "toy-attacks"
 sentence = "Under all attacks."
@@ -130,6 +143,8 @@ def test_the_report_says_what_the_blocks_say(toys: Path, tmp_path: Path) -> None
         "planted.md",
         "figures/studies/toy-locality.svg",
         "figures/studies/toy-attacks.svg",
+        "figures/studies/toy-order.svg",
+        "figures/studies/toy-in-order.svg",
         "figures/studies/toy.svg",
         "figures/studies/toy-planted.svg",
     }
@@ -137,7 +152,8 @@ def test_the_report_says_what_the_blocks_say(toys: Path, tmp_path: Path) -> None
     assert "**supported**: all 4 comparisons agree." in page
     assert r"Local \| is \*higher\*." in page
     assert "| linear, rate 0.01 | at the end" in " ".join(page.split())
-    assert "1 - .95^(1 / 2) for 2 claims" in " ".join(page.split())
+    assert "![in-order](figures/studies/toy-in-order.svg)" in page
+    assert "1 - .95^(1 / 3) for 3 claims" in " ".join(page.split())
     assert "None but this." in page
     assert "provisional" not in page
     assert "| **supported** | 12 of 12 |" in " ".join(page.split())
@@ -145,7 +161,7 @@ def test_the_report_says_what_the_blocks_say(toys: Path, tmp_path: Path) -> None
     assert "**undecided**: 1 of 2 comparisons agree" in page
     assert "weights as they are, over images alone" in page
     sensitivity = made.files["sensitivity.md"].decode()
-    assert "Of 2 comparisons 2 say the same under all choices" in sensitivity
+    assert "Of 4 comparisons 4 say the same under all choices" in sensitivity
     assert "caro2024-absstep" in sensitivity
     assert "toy-planted" not in sensitivity
     planted = made.files["planted.md"].decode()
@@ -208,4 +224,8 @@ def test_from_the_command_line(
     assert call(["study", "report", "--studies", str(tmp_path / "no"), "-o", str(output)]) == 2
     assert "expected a folder of studies" in capsys.readouterr().err
     found = studies.study_report(toys, SUBMISSIONS, output)
-    assert found == {"toy-locality": "supported", "toy-attacks": "undecided"}
+    assert found == {
+        "toy-locality": "supported",
+        "toy-order": "supported",
+        "toy-attacks": "undecided",
+    }

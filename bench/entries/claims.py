@@ -51,6 +51,8 @@ class Contrast(Frozen):
     """Another left and right, whose difference is taken off: does the difference differ?"""
     levels: tuple[Selector, ...] = ()
     """kind = "trend": what is added to `left`, level by level, in order, evenly spaced."""
+    aside: tuple[Selector, ...] = ()
+    """kind = "trend": levels that the figure shows before the others, and that decide nothing."""
     by: tuple[str, ...] = ()
     """Factors that all sides share: one comparison for each of their values."""
     ways: tuple[Way, ...] = ("end", "epoch", "loss", "accuracy")
@@ -86,9 +88,11 @@ class Contrast(Frozen):
                 raise ValueError(f'{kind} needs the key "{key}", and only it has it')
         if (self.less is not None or self.growth) and self.kind != "difference":
             raise ValueError('the keys "less" and "growth" belong to kind = "difference"')
+        if self.aside and self.kind != "trend":
+            raise ValueError('the key "aside" belongs to kind = "trend"')
         if self.growth and self.epoch is not None:
             raise ValueError('expected "epoch" or "growth", found both')
-        selectors = [self.left, self.right, *self.levels, *(self.less or ())]
+        selectors = [self.left, self.right, *self.levels, *self.aside, *(self.less or ())]
         unknown = sorted({k for s in selectors for k in s} - FACTORS | (set(self.by) - FACTORS))
         if unknown:
             raise ValueError(f"{unknown[0]!r} is no factor; factors: {', '.join(sorted(FACTORS))}")

@@ -10,9 +10,13 @@ import numpy as np
 from bench.board.claims.cells import Found, Net
 from bench.board.claims.estimates import Estimate
 from bench.board.claims.judge import Judged
+from bench.board.claims.pairs import Side, comparisons
+from bench.entries.claims import Contrast
 from bench.entries.factors import matches
 from bench.figures.dynamics import Curve, Dynamics
 from bench.figures.forest import Forest, Group, Line
+from bench.figures.series import Line as Level
+from bench.figures.series import Series
 from bench.figures.style import Drawing
 from bench.stats.bootstrap import Floats
 
@@ -41,6 +45,34 @@ def forest(judged: Judged) -> Drawing | None:
 
 def _line(found: Estimate) -> Line:
     return Line(found.label, found.way, found.own, found.together)
+
+
+def series(found: Found, contrast: Contrast) -> Drawing | None:
+    """Return a trend's values along its levels; None where no two of them are measured."""
+    whole = contrast.model_copy(update={"levels": (*contrast.aside, *contrast.levels), "aside": ()})
+    panels: dict[str, list[Level]] = {}
+    for comparison in comparisons(found.study, whole):
+        values = [_ends(found, side) for side in comparison.sides]
+        if sum(len(each) > 0 for each in values) > 1:
+            title, *rest = comparison.words
+            panels.setdefault(title, []).append(Level(", ".join(rest) or title, values))
+    if not panels:
+        return None
+    key, names = _levels(whole)
+    return Series(key, names, len(contrast.aside), list(panels.items()))
+
+
+def _levels(contrast: Contrast) -> tuple[str, list[str]]:
+    """Return what the levels vary, and the levels' names: the last factor that each one names."""
+    last = [list(level.items())[-1] for level in contrast.levels]
+    return last[0][0], [str(value) for _, value in last]
+
+
+def _ends(found: Found, side: Side) -> Floats:
+    """Return the mean RFC at the end of training of each seed that has run, (S,)."""
+    nets = [found.nets[name] for _, name in sorted(side.cells.items()) if name in found.nets]
+    rows = [net.rows[net.end] for net in nets if net.diverged is None and net.end in net.rows]
+    return np.array([r.values["rfc"][r.kept].mean() for r in rows if r.kept.any()])
 
 
 def dynamics(found: Found) -> Drawing | None:

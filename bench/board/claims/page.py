@@ -12,7 +12,8 @@ from bench.board.claims.reasons import left_out, missing
 from bench.board.claims.text import HOW, PEEKING, RUNS, TITLE
 from bench.board.tabular import tabular
 from bench.board.text import NONE, markdown
-from bench.figures import dynamics, forest
+from bench.entries.claims import Contrast
+from bench.figures import dynamics, forest, series
 from bench.stats.intervals import Interval
 from bench.stats.verdicts import says, state
 
@@ -109,6 +110,10 @@ def _claim(judged: Judged, figures: Mapping[str, str]) -> str:
     lines.append(_measured(judged) + "\n")
     if claim.name in figures:
         lines.append(f"![{claim.name}]({figures[claim.name]})\n\n{forest.CAPTION}\n")
+    for contrast in judged.contrasts:
+        if (name := series_name(judged.found, contrast)) in figures:
+            caption = f"{markdown(contrast.title)}. {series.CAPTION}"
+            lines.append(f"![{contrast.name}]({figures[name]})\n\n{caption}\n")
     for title, made in (("", judged.estimates), ("Beside it, deciding nothing:", judged.beside)):
         names = dict.fromkeys(e.contrast.name for e in made)
         if title and names:
@@ -118,6 +123,11 @@ def _claim(judged: Judged, figures: Mapping[str, str]) -> str:
             lines.append(_table(some, study.smallest))
     command = _command(judged)
     return "\n".join(lines) + (f"\nNot run; it takes: `{command}`\n" if command else "")
+
+
+def series_name(found: Found, contrast: Contrast) -> str:
+    """Return the name of a trend's figure."""
+    return f"{found.study.name}-{contrast.name}"
 
 
 def _measured(judged: Judged) -> str:

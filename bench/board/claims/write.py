@@ -10,11 +10,12 @@ from pathlib import Path
 from bench.board.claims import drawing, judge, page, planted, planted_page, sensitivity_page
 from bench.board.claims.cells import Found, read
 from bench.board.claims.judge import Judged
+from bench.board.claims.page import series_name
 from bench.board.claims.submitted import Board
 from bench.board.claims.text import TITLE
 from bench.entries import registry
 from bench.errors import BenchError
-from bench.figures import bias, dynamics, forest, style
+from bench.figures import bias, dynamics, forest, series, style
 from bench.figures.style import Drawing, is_current, svg
 from bench.files import write_bytes
 from bench.results.read import file_sha256
@@ -22,7 +23,7 @@ from bench.results.read import file_sha256
 FIGURES = "figures/studies"
 PAGES = ("claims.md", "sensitivity.md", "planted.md")
 TITLES = (TITLE, sensitivity_page.TITLE, planted_page.TITLE)
-CODE = (drawing, planted, judge, forest, dynamics, bias, style)
+CODE = (drawing, planted, judge, forest, dynamics, series, bias, style)
 """Modules whose text decides what a figure shows, with the data."""
 
 
@@ -80,6 +81,11 @@ def _figures(
             if s.study.fixed.get("data") == "planted"
             else drawing.dynamics(s)
         )
+        for contrast in study.study.contrasts:
+            if contrast.kind == "trend":
+                made[series_name(study, contrast)] = lambda s=study, c=contrast: (  # type: ignore[misc]
+                    drawing.series(s, c)
+                )
     digest = _digest(found, judged)
     files: dict[str, bytes] = {}
     paths: dict[str, str] = {}
