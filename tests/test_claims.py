@@ -364,7 +364,15 @@ def test_agreement_over_recipes(tmp_path: Path) -> None:
     assert found.detail == "rfc less grad_rfc: mean -0.050, from -0.050 to -0.050"
     some = tmp_path / "some"
     write_cells(some, of, gap(0.1, 0.06), [c for c in cells(of) if c.factors.relu])
-    assert judged(some, of).why == "6 of 12 recipes, 10 needed"
+    assert judged(some, of).why == "6 of 12 recipes"
+    # one recipe is not there: shown, but a part decides nothing
+    most = tmp_path / "most"
+    write_cells(
+        most, of, gap(0.1, 0.06), [c for c in cells(of) if "full-conv-lr0.01" not in c.name]
+    )
+    part = judged(most, of)
+    assert (part.verdict.word, part.why) == ("undecided", "11 of 12 recipes")
+    assert part.estimates[0].own.mean == 1
 
 
 def test_contrasts_that_decide_nothing(tmp_path: Path) -> None:
@@ -494,7 +502,7 @@ def test_other_choices_say_the_same_or_turn(tmp_path: Path) -> None:
     assert relu[box].outcome == "none"  # no closed form
     own = next(i for i, name in enumerate(names) if "own ids" in name)
     assert (linear[0].ids, linear[own].ids) == (140, 180)
-    assert {r.cells[-1].outcome for r in rows} == {"not run"}
+    assert {r.cells[-1].outcome for r in rows} == {"not planned"}
     # a quantity that says the opposite
     for path in (tmp_path / of.name).glob("local-conv-lr0.01*.parquet"):
         block = study_blocks.read(path)
@@ -524,7 +532,8 @@ def test_longer_training_is_found_where_the_plan_has_it(tmp_path: Path) -> None:
     write_cells(tmp_path, of, gap(0.1, 0.06))
     rows = sensitivity.rows(read(tmp_path, of), claims=1)
     last = rows[0].cells[-1]
-    assert (last.seeds, last.outcome) == (1, "open")
+    assert (last.seeds, last.outcome) == (1, "few")  # one seed was planned, and forbids nothing
+    assert rows[0].survives == "yes"
     assert np.isnan(last.interval.low)
     assert last.images.mean == pytest.approx(0.06, abs=0.01)
     assert last.images.low < last.images.mean < last.images.high
@@ -635,8 +644,36 @@ def test_more_seeds_would_tell_which_way(mean: float, sd: float, way: str) -> No
     seeds = next(s for s in range(4, 100) if tells(interval(s)))
     of = Contrast.model_validate_json(json.dumps(DIFFERENCE))
     one = Estimate(of, (), (), "at the end", own=interval(3), seeds=3, seed_sd=sd)
-    start = f"if mean and spread stayed, {seeds} seeds would tell: "
+    start = f"a rough guess: with {seeds} seeds "
     assert outlook([one], 1, 0.02) == f"{start}1 {way}"
     never = replace(one, own=Interval(0.0, -9.0, 9.0), seed_sd=1.0)
     assert outlook([one, never], 1, 0.02) == f"{start}1 {way}, 1 open with 100 seeds still"
-    assert outlook([never], 1, 0.02) == "still with 100 seeds, if mean and spread stayed"
+    assert outlook([never], 1, 0.02) == "a rough guess: still with 100 seeds"
+
+
+def test_nets_near_chance_take_no_part(tmp_path: Path) -> None:
+    of = planted_study()
+    chosen = [
+        c for c in cells(of)
+        if c.factors.family in ("local-conv", "full-conv") and c.factors.train_count == 8000
+        and c.factors.band == 0.2 and c.factors.relu
+    ]  # fmt: skip
+    write_cells(tmp_path, of, lambda c, e: 0.5, chosen)
+    found = read(tmp_path, of)
+    assert all(net.learned for net in found.nets.values())
+    name = next(c.name for c in chosen if c.factors.family == "full-conv" and c.seed == 2)
+    for accuracy, learned in ((49.0, False), (51.0, True)):  # four classes
+        points = dict(found.nets[name].points)
+        points[8] = {**points[8], "test_accuracy": accuracy}
+        nets = {**found.nets, name: replace(found.nets[name], points=points)}
+        assert nets[name].learned == learned
+        judged_now = judge.judge([replace(found, nets=nets)], NO_BOARD)[0]
+        (end,) = (
+            e for e in judged_now.estimates
+            if e.where == ("ReLU", "rate 0.002", "band 0.2") and e.way == "at the end"
+        )  # fmt: skip
+        assert end.comparable == learned
+        if not learned:
+            assert end.why.startswith("near chance: full-conv")
+            assert end.why.endswith("seed 2 (49 %)")
+            assert "nets near chance" in " ".join(reasons.left_out(judged_now.estimates))

@@ -8,11 +8,12 @@ import scipy.optimize
 import torch
 
 from bench.attacks.affine import exact
+from bench.entries.factors import PLANTED_CLASSES
 from bench.errors import BenchError
 from bench.models.collapse import AffineNet
 from bench.spectrum import spectral_metrics
 from bench.studies.optimum import Linear, best, minima, rfc
-from bench.studies.planted import CLASSES, HALF_WIDTH, NORM, SPREAD, Planted
+from bench.studies.planted import HALF_WIDTH, NORM, SPREAD, Planted
 
 SIZES = [(28, 1), (32, 3), (9, 1)]
 
@@ -34,7 +35,7 @@ def dense_covariance(data: Planted) -> np.ndarray:
 @pytest.mark.parametrize(("size", "channels"), SIZES)
 def test_templates_lie_in_their_band_and_have_their_norm(size: int, channels: int) -> None:
     data = Planted(size=size, channels=channels, band=0.6)
-    assert data.templates.shape == (CLASSES, channels, size, size)
+    assert data.templates.shape == (PLANTED_CLASSES, channels, size, size)
     k = np.fft.fftfreq(size)
     radius = 2 * np.hypot(k[:, None], k[None, :])
     power = np.abs(np.fft.fft2(data.templates)) ** 2
@@ -42,7 +43,7 @@ def test_templates_lie_in_their_band_and_have_their_norm(size: int, channels: in
     assert power[:, :, outside].sum() < 1e-20 * power.sum()
     if size == 9:
         covariance = dense_covariance(data)
-        m = data.templates.reshape(CLASSES, -1)
+        m = data.templates.reshape(PLANTED_CLASSES, -1)
         norms = np.sqrt(np.einsum("kd,kd->k", m, np.linalg.solve(covariance, m.T).T))
         np.testing.assert_allclose(norms, NORM, rtol=1e-9)
 
@@ -50,7 +51,7 @@ def test_templates_lie_in_their_band_and_have_their_norm(size: int, channels: in
 def test_the_optimum_is_the_textbooks_discriminant() -> None:
     data = Planted(size=9, band=0.5, slope=1.5, seed=3)
     net = best(data)
-    means = 0.5 + data.templates.reshape(CLASSES, -1)
+    means = 0.5 + data.templates.reshape(PLANTED_CLASSES, -1)
     weights = np.linalg.solve(dense_covariance(data), (means - 0.5).T).T
     np.testing.assert_allclose(net.weights, weights, atol=1e-9 * np.abs(weights).max())
     # log densities of Gaussians, up to what all classes share
@@ -60,7 +61,7 @@ def test_the_optimum_is_the_textbooks_discriminant() -> None:
     expected = -0.5 * np.stack(distances, axis=1)
     found = x @ net.weights.T + net.bias
     shift = found - expected
-    np.testing.assert_allclose(shift, shift[:, :1] * np.ones(CLASSES), rtol=1e-9)
+    np.testing.assert_allclose(shift, shift[:, :1] * np.ones(PLANTED_CLASSES), rtol=1e-9)
 
 
 def test_images_follow_the_law() -> None:
@@ -73,7 +74,7 @@ def test_images_follow_the_law() -> None:
     # a frequency's power is exponential: a relative error of 1 / sqrt(4000), 64 of them
     np.testing.assert_allclose(power, data.power, rtol=5 / np.sqrt(4000) * 1.5)
     assert np.isclose(noise.std(), SPREAD[False], rtol=0.02)
-    assert (np.bincount(labels, minlength=CLASSES) > 900).all()
+    assert (np.bincount(labels, minlength=PLANTED_CLASSES) > 900).all()
     clipped = ((images == 0) | (images == 1)).mean()
     assert clipped < 3e-4
     boxed = Planted(size=8, band=0.9, slope=1.0, boxed=True).split("test", 500)[0]
@@ -86,11 +87,11 @@ def test_the_best_accuracy_is_the_laws() -> None:
     net = best(data)
     found = (images.reshape(4000, -1) @ net.weights.T + net.bias).argmax(axis=1) == labels
     # of the whitened law, by drawing in the few dimensions that matter
-    z = data.whitened.reshape(CLASSES, -1)
+    z = data.whitened.reshape(PLANTED_CLASSES, -1)
     rng = np.random.default_rng(1)
     gram = z @ z.T
-    drawn = rng.multivariate_normal(np.zeros(CLASSES), gram, 40000)
-    classes = rng.integers(0, CLASSES, 40000)
+    drawn = rng.multivariate_normal(np.zeros(PLANTED_CLASSES), gram, 40000)
+    classes = rng.integers(0, PLANTED_CLASSES, 40000)
     scores = drawn + gram[classes] - np.diag(gram) / 2
     assert found.mean() == pytest.approx((scores.argmax(1) == classes).mean(), abs=0.025)
 
@@ -176,7 +177,7 @@ def test_without_the_box_the_spectrum_is_known() -> None:
     k = np.fft.fftfreq(28)
     radius = 2 * np.hypot(k[:, None], k[None, :])
     possible = []
-    for a in range(CLASSES):
+    for a in range(PLANTED_CLASSES):
         for b in range(a):
             z = np.fft.fft2(data.whitened[a, 0] - data.whitened[b, 0])
             p = np.abs(z) ** 2 / data.power.reshape(28, 28)

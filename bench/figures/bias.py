@@ -16,8 +16,8 @@ CAPTION = (
     "RFC of a net's minimal perturbations minus that of the best classifier there can be, on "
     "the same images, against the radius of the band that tells the classes apart; the lower "
     "row of each pair: how far the test accuracy is below the optimum's. Bars: 95 % over seeds "
-    "(data drawn anew for each) and images, each by itself; points without a bar have fewer "
-    "than three seeds."
+    "(data drawn anew for each, so that they carry the error of images too), each by itself; "
+    "points without a bar have fewer than three seeds."
 )
 
 

@@ -17,7 +17,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from bench.entries.factors import Factors
+from bench.entries.factors import PLANTED_CLASSES, Factors
 from bench.errors import BenchError
 from bench.grid import frequency_grid
 
@@ -25,7 +25,6 @@ Floats = npt.NDArray[np.float64]
 
 VERSION = 1
 """Of the generator: another one makes other images."""
-CLASSES = 4
 NORM = 2.0
 """Mahalanobis norm of every template: the best accuracy is about 86 %, whatever the band."""
 HALF_WIDTH = 0.12
@@ -98,7 +97,7 @@ class Planted:
                 f"expected a band with frequencies in it, found none within {HALF_WIDTH} of "
                 f"{self.band:g} at {self.size} pixels; choose a band up to 1.4"
             )
-        white = self._source("templates").standard_normal((CLASSES, *self.shape))
+        white = self._source("templates").standard_normal((PLANTED_CLASSES, *self.shape))
         found = self.filtered(white, inside.astype(np.float64))
         norms = np.sqrt((found**2).sum(axis=(1, 2, 3), keepdims=True))
         result: Floats = found * (NORM / norms)
@@ -121,7 +120,7 @@ class Planted:
         images = np.empty((count, *self.shape), dtype=np.float32)
         amplitude = np.sqrt(self.power)
         for start in range(0, count, _CHUNK):
-            drawn = source.integers(0, CLASSES, _CHUNK)
+            drawn = source.integers(0, PLANTED_CLASSES, _CHUNK)
             white = source.standard_normal((_CHUNK, *self.shape))
             found = 0.5 + self.filtered(white, amplitude) + self.templates[drawn]
             part = images[start : start + _CHUNK]
@@ -131,7 +130,16 @@ class Planted:
 
     def fingerprint(self, name: str, count: int) -> str:
         """Return what identifies images of a split: the law, the seed and how many, not bytes."""
-        facts = [VERSION, CLASSES, NORM, HALF_WIDTH, SPREAD[self.boxed], asdict(self), name, count]
+        facts = [
+            VERSION,
+            PLANTED_CLASSES,
+            NORM,
+            HALF_WIDTH,
+            SPREAD[self.boxed],
+            asdict(self),
+            name,
+            count,
+        ]
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
     def _source(self, name: str) -> np.random.Generator:

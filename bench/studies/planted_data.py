@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from bench.entries.factors import PLANTED_EPOCH, Factors
+from bench.entries.factors import PLANTED_CLASSES, PLANTED_EPOCH, Factors
 from bench.models.collapse import AffineNet
 from bench.studies.optimum import best
-from bench.studies.planted import CLASSES, TEST_COUNT, Planted
+from bench.studies.planted import TEST_COUNT, Planted
 from bench.training.job import Split
 
 
@@ -27,7 +27,7 @@ def splits(factors: Factors, seed: int) -> tuple[Split, Split, int]:
     """
     data = Planted.of(factors, seed)
     count = factors.train_count or PLANTED_EPOCH
-    return _split(data, "train", count), _split(data, "test", TEST_COUNT), CLASSES
+    return _split(data, "train", count), _split(data, "test", TEST_COUNT), PLANTED_CLASSES
 
 
 @lru_cache(maxsize=2)
@@ -50,7 +50,7 @@ class Optimum:
     def build(self, *, input_shape: tuple[int, int, int], classes: int, seed: int) -> nn.Module:
         """Return it; see `Builder`."""
         data = Planted.of(self.factors, seed)
-        assert (input_shape, classes) == (data.shape, CLASSES), "images of the same factors"
+        assert (input_shape, classes) == (data.shape, PLANTED_CLASSES), "images of the same factors"
         net = best(data)
         weight, bias = (torch.from_numpy(a).float() for a in (net.weights, net.bias))
         return AffineNet(weight, bias)

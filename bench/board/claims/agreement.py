@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 import numpy as np
@@ -17,7 +16,7 @@ from bench.stats.correlation import spearman_closed
 from bench.stats.intervals import Interval
 
 FEWEST_RECIPES = 10
-"""Below which no rank correlation is reported; nor is one of less than half of the planned ones."""
+"""Below which no rank correlation is reported."""
 
 
 def points(found: Found, contrast: Contrast) -> list[tuple[str, float, float]]:
@@ -53,9 +52,8 @@ def agreement(found: Found, contrast: Contrast, claims: int, family: int) -> Est
     there = points(found, contrast)
     base = f"{contrast.metric} against {contrast.against}"
     sides = ((1.0, contrast.metric), (1.0, str(contrast.against)))
-    if len(there) < min(max(FEWEST_RECIPES, planned / 2), planned) or not there:
-        few = max(FEWEST_RECIPES, math.ceil(planned / 2))
-        why = f"{len(there)} of {planned} recipes, {min(few, planned)} needed"
+    if len(there) < min(FEWEST_RECIPES, planned) or not there:
+        why = f"{len(there)} of {planned} recipes"
         none_yet = Estimate(contrast, (base,), sides, "over recipes", measured=False, why=why)
         return replace(none_yet, begun=len(there))
     x, y = (np.array([p[i] for p in there]) for i in (1, 2))
@@ -66,7 +64,9 @@ def agreement(found: Found, contrast: Contrast, claims: int, family: int) -> Est
     gap = x - y
     detail = f"{contrast.metric} less {contrast.against}: mean {gap.mean():+.3f}"
     detail += f", from {gap.min():+.3f} to {gap.max():+.3f}"
-    some = f"{len(there)} of {planned} recipes" if len(there) < planned else ""
+    # a correlation is shown early, and decides when all planned recipes are there
+    whole = len(there) == planned
+    some = "" if whole else f"{len(there)} of {planned} recipes"
     return Estimate(
         contrast,
         (base,),
@@ -76,5 +76,7 @@ def agreement(found: Found, contrast: Contrast, claims: int, family: int) -> Est
         own=own,
         together=together,
         ids=len(there),
+        measured=whole,
+        begun=0 if whole else len(there),
         why=some,
     )

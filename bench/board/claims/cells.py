@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from bench.entries import registry
+from bench.entries.factors import PLANTED_CLASSES
 from bench.entries.study import Cell, Study
 from bench.errors import BenchError
 from bench.results import study_blocks
@@ -16,6 +18,8 @@ from bench.results.study_blocks import NUMBERS, StudyBlock
 from bench.stats.bootstrap import Bools, Floats
 
 QUANTITIES = (*NUMBERS,)
+LEARNED = 2.0
+"""Times chance that the accuracy of a trained net must be, as on the board."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,21 @@ class Net:
     def end(self) -> int:
         """The last epoch that was planned."""
         return self.cell.checkpoints[-1]
+
+    @property
+    def accuracy(self) -> float:
+        """Test accuracy after the last epoch, percent; NaN where training did not get there."""
+        return self.points[self.end]["test_accuracy"] if self.end in self.points else float("nan")
+
+    @property
+    def learned(self) -> bool:
+        """Whether it has found what tells the classes apart: not below LEARNED times chance."""
+        factors = self.cell.factors
+        if factors.data == "shuffled-labels" or self.end == 0:
+            return True  # there is nothing to find, or it was never trained
+        planted = factors.data == "planted"
+        classes = PLANTED_CLASSES if planted else len(registry.dataset(factors.dataset).classes)
+        return not self.accuracy < LEARNED * 100 / classes
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,8 @@ from bench.stats.verdicts import Reading
 
 DIVERGED = "diverged"
 """How the reason of a comparison begins whose nets diverged."""
+UNLEARNED = "near chance"
+"""How it begins where nets have not found the signal."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,8 @@ class Estimate:
         begun: how many seeds have run on all sides, where that is not enough to be measured.
         comparable: False: the nets can't be compared this way; `why` says why.
         groups: groups of the plan whose cells are missing.
+        accuracies: mean test accuracy of each side at the end of training, percent; of one that
+            has not run, or whose nets are none of a study's, NaN or nothing.
     """
 
     contrast: Contrast
@@ -60,6 +64,7 @@ class Estimate:
     comparable: bool = True
     why: str = ""
     groups: tuple[str, ...] = ()
+    accuracies: tuple[float, ...] = ()
 
     @property
     def label(self) -> str:
@@ -76,6 +81,7 @@ class Estimate:
             self.together,
             self.measured,
             self.comparable,
+            self.way,
         )
 
 
@@ -125,10 +131,10 @@ def estimate(found: Found, comparison: Comparison, way: str, claims: int, family
     if not there:
         return base
     # an untrained net is what it is, whatever its training comes to
-    gone = "" if contrast.epoch == 0 else diverged_of(comparison, found.nets, there)
-    if gone:
-        why = f"{DIVERGED}: {gone}"
-        return replace(base, comparable=False, measured=True, begun=0, groups=(), why=why)
+    if contrast.epoch != 0:
+        base = replace(base, accuracies=accuracies_of(comparison, found.nets, there))
+        if why := unusable(comparison, found.nets, there):
+            return replace(base, comparable=False, measured=True, begun=0, groups=(), why=why)
     laid = lay(comparison, way, found.nets, contrast.metric, contrast.against)
     if not done:
         return _so_far(base, laid, claims)
@@ -208,6 +214,33 @@ def diverged_of(comparison: Comparison, nets: Mapping[str, Net], seeds: list[int
         if nets[side.cells[s]].diverged is not None
     ]
     return ", ".join(found)
+
+
+def unlearned_of(comparison: Comparison, nets: Mapping[str, Net], seeds: list[int]) -> str:
+    """Return which nets of a comparison are near chance, in words; empty without any."""
+    found = [
+        f"{side.label} seed {s} ({nets[side.cells[s]].accuracy:.0f} %)"
+        for side in comparison.sides
+        for s in seeds
+        if not nets[side.cells[s]].learned
+    ]
+    return ", ".join(found)
+
+
+def unusable(comparison: Comparison, nets: Mapping[str, Net], seeds: list[int]) -> str:
+    """Return why trained nets make no comparison: some diverged or are near chance."""
+    if gone := diverged_of(comparison, nets, seeds):
+        return f"{DIVERGED}: {gone}"
+    lost = unlearned_of(comparison, nets, seeds)
+    return f"{UNLEARNED}: {lost}" if lost else ""
+
+
+def accuracies_of(
+    comparison: Comparison, nets: Mapping[str, Net], seeds: list[int]
+) -> tuple[float, ...]:
+    """Return each side's mean test accuracy over seeds, percent."""
+    each = ([nets[side.cells[s]].accuracy for s in seeds] for side in comparison.sides)
+    return tuple(float(np.mean(found)) for found in each)
 
 
 def counted(seeds: int) -> str:

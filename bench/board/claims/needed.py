@@ -44,7 +44,9 @@ def seeds_needed(found: Estimate, claims: int, smallest: float) -> int | None:
 
 
 def outlook(opened: Sequence[Estimate], claims: int, smallest: float) -> str:
-    """Return "if mean and spread stayed, 5 seeds would tell: 2 for it, 1 against it".
+    """Return "a rough guess: with 5 seeds 2 for it, 1 against it".
+
+    The guess takes the present mean and spread for the true ones, which a few seeds can't know.
 
     Args:
         opened: estimates with intervals that tell nothing, one or more.
@@ -53,15 +55,16 @@ def outlook(opened: Sequence[Estimate], claims: int, smallest: float) -> str:
     """
     needed = [n for e in opened if (n := seeds_needed(e, claims, smallest)) is not None]
     if not needed:
-        return f"still with {MOST_SEEDS} seeds, if mean and spread stayed"
+        return f"a rough guess: still with {MOST_SEEDS} seeds"
     words = [_way(e, claims, smallest, max(needed)) for e in opened]
     ways = [f"{words.count(word)} {word}" for word in WAYS if word in words]
-    return f"if mean and spread stayed, {max(needed)} seeds would tell: {', '.join(ways)}"
+    return f"a rough guess: with {max(needed)} seeds {', '.join(ways)}"
 
 
 WAYS = (
     "for it",
     "for it as within the margin",
+    "on its side but below the smallest effect",
     "against it",
     "against it as below the smallest effect",
     f"open with {MOST_SEEDS} seeds still",
@@ -75,5 +78,7 @@ def _way(found: Estimate, claims: int, smallest: float, seeds: int) -> str:
     answer = says(reading.expect, then, reading.smallest)
     small = state(then, reading.smallest) == "none"
     if answer == "open":
-        return WAYS[4]
-    return WAYS[(0 if answer == "agree" else 2) + small]
+        return WAYS[5]
+    if answer == "small":
+        return WAYS[2]
+    return WAYS[(0 if answer == "agree" else 3) + small]

@@ -17,6 +17,9 @@ from bench.figures import dynamics, forest, series
 from bench.stats.intervals import Interval
 from bench.stats.verdicts import says, state
 
+SAYS = {"agree": "agrees", "oppose": "opposes", "small": "too small", "open": "open"}
+"""What an interval says of a claim, in words."""
+
 
 def page(
     judged: Sequence[Judged],
@@ -120,7 +123,7 @@ def _claim(judged: Judged, figures: Mapping[str, str]) -> str:
             lines.append(title + "\n")
         for name in names:
             some = [e for e in made if e.contrast.name == name]
-            lines.append(_table(some, study.smallest))
+            lines.append(_table(some, study.smallest, deciding=not title))
     command = _command(judged)
     return "\n".join(lines) + (f"\nNot run; it takes: `{command}`\n" if command else "")
 
@@ -161,13 +164,17 @@ def _command(judged: Judged) -> str:
     return f"bench study run {judged.found.study.name} {chosen}"
 
 
-def _table(made: Sequence[Estimate], smallest: float) -> str:
+def _table(made: Sequence[Estimate], smallest: float, *, deciding: bool) -> str:
     of = made[0].contrast
     margin = of.within or smallest
     says_ = f"expected: {of.expect}" + (f" within {margin:g}" if of.within else "")
     if of.kind != "agreement":
         says_ += f"; smallest effect {margin:g}" if not of.within else ""
     rows = [_row(some, margin) for some in _together(made)]
+    if not deciding:  # nothing is read together with others here
+        rows = [{key: v for key, v in row.items() if key != "Together"} for row in rows]
+    if not any(e.accuracies for e in made):
+        rows = [{key: v for key, v in row.items() if key != "Accuracy, %"} for row in rows]
     return f"{markdown(of.title)} ({says_}):\n\n" + tabular(rows, "github") + "\n"
 
 
@@ -204,17 +211,28 @@ def _row(some: Sequence[Estimate], margin: float) -> dict[str, object]:
         "SD over seeds": _number(found.seed_sd),
         "Seeds": found.seeds or NONE,
         "n": found.ids or NONE,
+        "Accuracy, %": _accuracy(found.accuracies),
         "Says": word,
         "Note": note or NONE,
     }
 
 
+def _accuracy(sides: Sequence[float]) -> str:
+    """Return "84.3 / 84.5" of two sides, "84.3 to 84.6" of more."""
+    if not sides or any(math.isnan(a) for a in sides):
+        return NONE
+    if len(sides) > 2:
+        return f"{min(sides):.1f} to {max(sides):.1f}"
+    return " / ".join(f"{a:.1f}" for a in sides)
+
+
 def _word(found: Estimate, margin: float) -> str:
     """Return what an interval says of the claim; where it opposes one, whether by smallness."""
-    answer = {"agree": "agrees", "oppose": "opposes", "open": "open"}
-    word = answer[says(found.contrast.expect, found.own, margin)]
-    small = word == "opposes" and state(found.own, margin) == "none"
-    return f"{word}: within {margin:g} of 0" if small else word
+    answer = says(found.contrast.expect, found.own, margin)
+    if answer == "small":
+        return f"its side, but within {margin:g} of 0"
+    small = answer == "oppose" and state(found.own, margin) == "none"
+    return SAYS[answer] + (f": within {margin:g} of 0" if small else "")
 
 
 def signed(found: Interval) -> str:

@@ -32,6 +32,7 @@ class Point:
         free: the bias without the box; NaN for nets that are not linear.
         accuracy, best: test accuracy, percent, of the net and of the optimum.
         diverged: seeds that are left out because their training diverged.
+        near_chance: seeds that have not found the signal (`Net.learned`).
         seeds: what it is over; ids: images that net and optimum keep, of the seed with the fewest.
     """
 
@@ -43,6 +44,7 @@ class Point:
     accuracy: float
     best: float
     diverged: int
+    near_chance: int
     seeds: int
     ids: int
 
@@ -96,6 +98,7 @@ def _point(pairs: Sequence[tuple[Net, Net]], gone: int) -> Point:
         float(np.mean([net.points[net.end]["test_accuracy"] for net, _ in pairs])),
         float(np.mean([best.points[0]["test_accuracy"] for _, best in pairs])),
         gone,
+        sum(not net.learned for net, _ in pairs),
         len(used),
         min((int(k.sum()) for k in kept), default=0),
     )

@@ -18,12 +18,14 @@ which has energy in one radial band only (`bench/studies/planted.py`). So the be
 there can be is linear, and its minimal perturbations and their spectrum are known exactly; the
 same attack and the same Fourier analysis as of every net give it that value within .001. A
 net's **bias** is its mean RFC minus the optimum's, on the images that both classify correctly:
-what the architecture and its training add to what the data ask for.
+what the architecture, its training, and too few images or steps add to what the data ask for.
 
 Bias in brackets: 95 % over seeds, Student's t, each by itself. Templates and images are drawn
 anew for every seed, so that the interval covers them too. Where a seed diverged there is none:
 those that are left were chosen by what happened to them. A bias goes with the accuracy that is
 lost: a net that has not found the signal is not an architecture's last word on where it looks.
+Seeds whose accuracy is below twice chance are counted as near chance beside it, and take no part in
+the study's claims. *n* is the number of images of the seed with the fewest.
 """
 
 
@@ -86,7 +88,8 @@ def _row(point: Point) -> dict[str, object]:
         "RFC": number(point.own),
         "Bias": signed(point.bias),
         "Bias without box": NONE if point.free != point.free else f"{point.free:+.3f}",
-        "Accuracy, %": number(point.accuracy, 1),
+        "Accuracy, %": number(point.accuracy, 1)
+        + (f", {point.near_chance} near chance" if point.near_chance else ""),
         "Optimum's, %": number(point.best, 1),
         "Seeds": f"{point.seeds}, {point.diverged} diverged" if point.diverged else point.seeds,
         "n": point.ids,

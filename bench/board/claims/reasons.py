@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from bench.board.claims.estimates import DIVERGED, Estimate
+from bench.board.claims.estimates import DIVERGED, UNLEARNED, Estimate
 from bench.board.claims.needed import outlook
 from bench.entries.claims import Claim
 from bench.stats.recipes import FEWEST_SEEDS
@@ -32,7 +32,7 @@ def reason(
         smallest: smallest effect of interest.
         ran: how many of the claim's training runs are measured.
     """
-    used = len(what.agree) + len(what.oppose) + len(what.open) + len(what.missing)
+    used = _used(what)
     if not made:
         return claim.needs or "no contrast of a study decides it"
     if used == 0:
@@ -41,9 +41,24 @@ def reason(
         text = "not run" + ": no comparison has run on all its sides" * (ran > 0)
     else:
         text = _reason(what, made, claims, smallest)
+    if what.thin:
+        return text
     if left_out := len(made) - used:
         text += f"; {left_out} more can't be made"
     return text + _without_control(made)
+
+
+_ALL = {
+    "supported": ("agrees", "agree"),
+    "negligible": ("is surely below the smallest effect", "are surely below the smallest effect"),
+    "contradicted": ("opposes it", "oppose it"),
+}
+"""What one comparison, or all of them, do for a verdict that needs all."""
+
+
+def _used(what: Verdict) -> int:
+    """Return how many comparisons take part."""
+    return sum(map(len, (what.agree, what.oppose, what.small, what.open, what.missing)))
 
 
 def missing(some: Sequence[Estimate]) -> list[str]:
@@ -65,7 +80,8 @@ def missing(some: Sequence[Estimate]) -> list[str]:
 def left_out(made: Sequence[Estimate]) -> list[str]:
     """Return which comparisons can't be made, by reason; empty without any."""
     some = [e for e in made if e.measured and not e.comparable]
-    whys = ["training diverged" if e.why.startswith(DIVERGED) else e.why for e in some]
+    short = {DIVERGED: "training diverged", UNLEARNED: "nets near chance"}
+    whys = [short.get(e.why.partition(":")[0], e.why) for e in some]
     return [f"{whys.count(why)} can't be made ({why})" for why in dict.fromkeys(whys)]
 
 
@@ -87,14 +103,13 @@ def _without_control(made: Sequence[Estimate]) -> str:
 
 
 def _reason(what: Verdict, made: Sequence[Estimate], claims: int, smallest: float) -> str:
-    used = len(what.agree) + len(what.oppose) + len(what.open) + len(what.missing)
-    if what.word in ("supported", "contradicted"):
-        agrees = what.word == "supported"
-        if used == 1:
-            return f"its one comparison {'agrees' if agrees else 'opposes it'}"
-        return f"all {used} comparisons {'agree' if agrees else 'oppose it'}"
+    used = _used(what)
+    if what.word in _ALL:
+        one, more = _ALL[what.word]
+        return f"its one comparison {one}" if used == 1 else f"all {used} comparisons {more}"
     if what.word == "depends":
-        return depends(*([made[i] for i in side] for side in (what.agree, what.oppose)))
+        against = sorted((*what.oppose, *what.small))
+        return depends(*([made[i] for i in side] for side in (what.agree, against)))
     absent = missing([made[i] for i in what.missing])
     if len(what.missing) == used:
         if used == 1:
@@ -106,8 +121,13 @@ def _reason(what: Verdict, made: Sequence[Estimate], claims: int, smallest: floa
         f"{agree} of {used} comparisons {_verb(agree, 'agrees', 'agree')}, "
         f"{oppose} {_verb(oppose, 'opposes', 'oppose')} it"
     ]
+    if small := len(what.small):
+        side = _verb(small, "is on its side but surely", "are on its side but surely")
+        parts.append(f"{small} {side} below the smallest effect")
     parts += absent + _opened([made[i] for i in what.open], claims, smallest)
-    if not what.missing and not what.open:
+    if what.thin:
+        parts.append(f"too little can be compared for a verdict: {what.thin}")
+    elif not what.missing and not what.open:
         parts.append("not certain enough together to say on what it depends")
     return "; ".join(parts)
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from bench.board.claims.cells import Found
-from bench.board.claims.estimates import diverged_of, seeds_of
+from bench.board.claims.estimates import seeds_of, unusable
 from bench.board.claims.pairs import Comparison, comparisons
 from bench.board.claims.ways import lay
 from bench.entries.claims import Contrast
@@ -53,7 +53,10 @@ CHOICES = (
     Choice("own ids, not common", own=True),
     Choice(f"{LONGER} epochs", epochs=LONGER),
 )
-Outcome = Literal["same", "open", "turned", "not run", "none"]
+Outcome = Literal["same", "open", "turned", "not run", "not planned", "few", "none"]
+ASIDE = ("none", "not run", "not planned", "few")
+"""Outcomes that say nothing of whether a comparison survives: "few": too few planned seeds for an
+interval."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,7 @@ class Cell:
         images: over images alone, where there are fewer than three seeds.
         seeds, ids: what it is over.
         says: what it says of the contrast's expectation.
-        outcome: against the study's own choice; "none": the quantity does not exist.
+        outcome: against the study's own choice; "none": the quantity does not exist; see ASIDE.
     """
 
     interval: Interval
@@ -87,7 +90,7 @@ class Row:
     def survives(self) -> Literal["yes", "no", "open"]:
         """Return whether what it says stays the same under all choices that could be made."""
         first = self.cells[0].says
-        others = [c for c in self.cells[1:] if c.outcome not in ("none", "not run")]
+        others = [c for c in self.cells[1:] if c.outcome not in ASIDE]
         if any(c.outcome == "turned" for c in others):
             return "no"
         if first == "open" or any(c.outcome == "open" for c in others):
@@ -108,7 +111,7 @@ def rows(found: Found, claims: int) -> list[Row]:
         for comparison in comparisons(found.study, contrast):
             there = seeds_of(comparison, found.nets)
             wanted = seeds_of(comparison, found.planned)
-            if len(there) >= min(FEWEST_SEEDS, len(wanted)) and not diverged_of(
+            if len(there) >= min(FEWEST_SEEDS, len(wanted)) and not unusable(
                 comparison, found.nets, there
             ):
                 result.append(Row(comparison, tuple(_cells(found, comparison, claims))))
@@ -120,9 +123,13 @@ def _cells(found: Found, comparison: Comparison, claims: int) -> list[Cell]:
     for choice in CHOICES:
         other = comparison if choice.epochs is None else _longer(found, comparison, choice.epochs)
         if other is None or not seeds_of(other, found.nets):
-            cells.append(Cell(NOTHING, NOTHING, 0, 0, "open", "not run"))
+            absent: Outcome = "not planned" if other is None else "not run"
+            cells.append(Cell(NOTHING, NOTHING, 0, 0, "open", absent))
             continue
-        cells.append(_cell(found, other, choice, claims, cells[0] if cells else None))
+        cell = _cell(found, other, choice, claims, cells[0] if cells else None)
+        if cells and len(seeds_of(other, found.planned)) < FEWEST_SEEDS:
+            cell = replace(cell, outcome="few")
+        cells.append(cell)
     return cells
 
 
@@ -152,7 +159,8 @@ def _cell(
         return Cell(interval, images, seeds, ids, what, "none")
     outcome: Outcome = "same"
     if usual is not None and what != usual.says:
-        outcome = "open" if "open" in (what, usual.says) else "turned"
+        # the claimed sign, but surely small, is no opposite of anything
+        outcome = "open" if {"open", "small"} & {what, usual.says} else "turned"
     return Cell(interval, images, seeds, ids, what, outcome)
 
 

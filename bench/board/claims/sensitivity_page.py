@@ -9,8 +9,8 @@ from itertools import product
 from bench.board.claims import readings
 from bench.board.claims.cells import Found
 from bench.board.claims.estimates import Estimate
-from bench.board.claims.page import signed
-from bench.board.claims.sensitivity import CHOICES, Cell, Row, rows, survivors
+from bench.board.claims.page import SAYS, signed
+from bench.board.claims.sensitivity import ASIDE, CHOICES, Cell, Row, rows, survivors
 from bench.board.claims.submitted import Board, compared
 from bench.board.tabular import tabular
 from bench.board.text import NONE, markdown
@@ -18,16 +18,17 @@ from bench.entries.claims import Contrast
 
 TITLE = "# Do the conclusions survive other choices?\n"
 HOW = """\
-Every difference that decides a claim ([claims.md](claims.md)), at the end of training, again
+Every difference that decides a claim ([claims.md](claims.md)) at the end of training (not those of
+planted data, of single epochs, of growth and of the board's models), again
 under choices that could have been made otherwise. Intervals as there, at an error of 1 - .95^(1
 / {claims}) each; what is no mean has its image error from resampled ids. Differences of HFE and
 f50 are on their own scales, and the same smallest effect is used for them. Brackets with
 "images" are over images alone, of these very weights: fewer than three seeds. A comparison
 survives if it says the same of the claim under all choices that could be made (a choice that has
 not been run is named); it is open where an interval says nothing, and turns where one says the
-opposite. "Opposes" includes surely smaller than the smallest effect.
+opposite. "Too small": on the claimed side, but surely below the smallest effect; "opposes" includes
+what is that small and not surely on the claimed side.
 """
-SAYS = {"agree": "agrees", "oppose": "opposes", "open": "open"}
 STARTS = (("minimal2026", "min-l2"), ("caro2024", "bb-l2"))
 READINGS = (
     ("pgd-linf", ("caro2024", "caro2024-absstep")),
@@ -108,8 +109,9 @@ def _outcome(cell: Cell, place: int, row: Row) -> str:
         missing = sum(c.outcome == "not run" for c in row.cells)
         rest = f" ({missing} not run)" if missing else ""
         return f"{SAYS[cell.says]}; {words[row.survives]}{rest}"
-    if cell.outcome in ("none", "not run"):
-        return "does not exist" if cell.outcome == "none" else "not run"
+    if cell.outcome in ASIDE:
+        words = {"none": "does not exist", "few": f"{cell.seeds} seed planned, no interval"}
+        return words.get(cell.outcome, cell.outcome)
     first = row.cells[0].says
     return (
         f"same: {SAYS[first]}" if cell.says == first else f"{SAYS[cell.says]} (not {SAYS[first]})"
