@@ -229,3 +229,53 @@ def test_from_the_command_line(
         "toy-order": "supported",
         "toy-attacks": "undecided",
     }
+
+
+def test_what_is_left_out_is_named(
+    toys: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = sorted((toys / "toy").glob("*.parquet"))[0]
+    path.write_bytes(path.read_bytes()[:2000])
+    where = ["--studies", str(toys), "-o", str(tmp_path / "board")]
+    assert call(["study", "report", *where]) == 0
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert err.startswith(f"left out: {path.name}: ")
+    assert call(["study", "report", *where, "--submissions", str(tmp_path / "none")]) == 2
+    assert "expected a folder of results, found none" in capsys.readouterr().err
+
+
+def test_a_block_that_may_not_be_read_is_left_out(
+    toys: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = sorted((toys / "toy").glob("*.parquet"))[0]
+    really = Path.read_bytes
+
+    def refuse(self: Path) -> bytes:
+        if self == path:
+            raise PermissionError(13, "Permission denied", str(self))
+        return really(self)
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    made = report(toys, SUBMISSIONS, tmp_path / "board")
+    (line,) = made.studies[0].stale
+    assert line.startswith(path.name)
+    assert path not in made.studies[0].files
+
+
+def test_a_study_of_ones_own_is_reported_alone(
+    toys: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = tmp_path / "mine.toml"
+    own.write_text(TOY.replace('name = "toy"', 'name = "mine"'))
+    write_cells(toys, registry.study(str(own)), _rfc_of)
+    where = ["--studies", str(toys), "-o", str(tmp_path / "board")]
+    assert call(["study", "report", str(own), *where]) == 0
+    out = capsys.readouterr().out
+    assert "toy-locality: supported" in out
+    page = (tmp_path / "board/claims.md").read_text()
+    assert "## Study mine" in page
+    assert "## Study toy" not in page
+    assert call(["study", "report", str(own), "--studies", str(toys)]) == 2
+    assert "expected --output for a study that is not the registry's" in capsys.readouterr().err
+    assert studies.study_report(toys, SUBMISSIONS, tmp_path / "again", own)["toy-order"]

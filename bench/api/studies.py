@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.errors import BenchError
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -16,11 +18,32 @@ TIMING_SECONDS = 60.0
 """Of a plan, in which kinds of cells that nobody has run yet are timed."""
 
 
+def _texts(name: str, value: str | Sequence[str]) -> tuple[str, ...]:
+    """Return texts, one or several, as a tuple. Raises BenchError for anything else."""
+    found = (value,) if isinstance(value, str) else value
+    if not isinstance(found, Sequence) or not all(isinstance(text, str) for text in found):
+        raise BenchError(f"expected {name} to be texts, got {value!r}; write {name}=['...']")
+    return tuple(found)
+
+
+def _whole(name: str, value: int) -> None:
+    """Raise BenchError if a value is no whole number of at least 1."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise BenchError(f"expected {name} to be a whole number of at least 1, got {value!r}")
+
+
+def _folder(name: str, value: str | Path) -> str:
+    """Return a folder's path as text. Raises BenchError if it is none."""
+    if not isinstance(value, str | Path):
+        raise BenchError(f"expected {name} to be the path of a folder, got {value!r}")
+    return str(value)
+
+
 def study_plan(
-    study: str,
+    study: str | Path,
     *,
-    cells: Sequence[str] = (),
-    groups: Sequence[str] = (),
+    cells: str | Sequence[str] = (),
+    groups: str | Sequence[str] = (),
     output: str | Path = "results/studies",
     submissions: str | Path | None = "submissions/studies",
     time: bool = True,
@@ -46,11 +69,11 @@ def study_plan(
     from bench.studies.run import StudyRun
 
     asked = StudyRun(
-        study=study,
-        cells=tuple(cells),
-        groups=tuple(groups),
-        output=str(output),
-        submissions=None if submissions is None else str(submissions),
+        study=str(study),
+        cells=_texts("cells", cells),
+        groups=_texts("groups", groups),
+        output=_folder("output", output),
+        submissions=None if submissions is None else _folder("submissions", submissions),
     )
     if not time:
         return plan(asked.shelf(), asked.blocks())
@@ -60,10 +83,10 @@ def study_plan(
 
 
 def study_run(
-    study: str,
+    study: str | Path,
     *,
-    cells: Sequence[str] = (),
-    groups: Sequence[str] = (),
+    cells: str | Sequence[str] = (),
+    groups: str | Sequence[str] = (),
     engine: str = "local",
     workers: int = 1,
     address: str | None = None,
@@ -77,6 +100,7 @@ def study_run(
     limit: int | None = None,
     device: str = "cpu",
     offline: bool = False,
+    again: bool = False,
     progress: Progress | None = None,
 ) -> int:
     """Train and measure the cells of a study that are missing.
@@ -98,6 +122,7 @@ def study_run(
         limit: first images of either split, for a trial.
         device: "cpu", "cuda" or "cuda:<i>".
         offline: never ask the network.
+        again: also what `submissions` has, for `study_compare`.
         progress: who is told how far it is.
 
     Returns:
@@ -110,6 +135,9 @@ def study_run(
     from bench.studies.run import StudyRun, run
     from bench.studies.source import Source
 
+    _whole("workers", workers)
+    if limit is not None:
+        _whole("limit", limit)
     chosen = Engine(
         engine=engine,
         workers=workers,
@@ -121,12 +149,12 @@ def study_run(
 
     source = Source(data, None if data_dir is None else str(data_dir), limit, offline)
     asked = StudyRun(
-        study=study,
-        cells=tuple(cells),
-        groups=tuple(groups),
+        study=str(study),
+        cells=_texts("cells", cells),
+        groups=_texts("groups", groups),
         source=source,
-        output=str(output),
-        submissions=None if submissions is None else str(submissions),
+        output=_folder("output", output),
+        submissions=None if submissions is None or again else _folder("submissions", submissions),
         device=device,
         workers=workers,
     )
@@ -138,7 +166,7 @@ def study_run(
 
 
 def study_submit(
-    study: str,
+    study: str | Path,
     *,
     output: str | Path = "results/studies",
     submissions: str | Path = "submissions",
@@ -159,17 +187,20 @@ def study_submit(
     from bench.entries import registry
     from bench.submissions.studies import submit_blocks
 
-    return submit_blocks(registry.study(study), Path(output), Path(submissions))
+    folders = Path(_folder("output", output)), Path(_folder("submissions", submissions))
+    return submit_blocks(registry.study(str(study)), *folders)
 
 
 def study_report(
     studies: str | Path = "submissions/studies",
     submissions: str | Path = "submissions",
     output: str | Path = "leaderboard",
+    own: str | Path | None = None,
 ) -> dict[str, str]:
     """Hold all studies to their claims: write the pages and figures, and return the verdicts.
 
     Args:
+        own: TOML file of a study that is not in the registry, to be reported alone.
         studies: folder of `<study>/<block>.parquet`; what is missing in it is undecided.
         submissions: folder of the board's results.
         output: folder of the board.
@@ -182,13 +213,18 @@ def study_report(
     """
     from bench.board.claims.write import report, write
 
-    made = report(Path(studies), Path(submissions), Path(output))
+    made = report(
+        Path(_folder("studies", studies)),
+        Path(_folder("submissions", submissions)),
+        Path(_folder("output", output)),
+        None if own is None else str(own),
+    )
     write(made.files, Path(output))
     return {each.claim.name: each.verdict.word for each in made.judged}
 
 
 def study_compare(
-    study: str,
+    study: str | Path,
     *,
     output: str | Path = "results/studies",
     submissions: str | Path = "submissions/studies",
@@ -205,8 +241,8 @@ def study_compare(
         the same bits; the largest difference over the checkpoints of the mean RFC (`rfc`, 1 =
         Nyquist), of the mean norm (`l2`, a share), of the test accuracy (`test_accuracy`, points)
         and of the training loss (`loss`); `agrees`: the mean RFC within a twentieth of the study's
-        smallest effect of interest; `other`: what of the data, attack or cell is another, then
-        there are no numbers.
+        smallest effect of interest, the norm within 1 % and the accuracy within half a point;
+        `other`: what of the data, attack or cell is another, then there are no numbers.
 
     Raises:
         BenchError: no block is in both folders.
@@ -215,4 +251,5 @@ def study_compare(
 
     from bench.studies.agreement import compared
 
-    return pd.DataFrame(compared(study, Path(output), Path(submissions)))
+    folders = Path(_folder("output", output)), Path(_folder("submissions", submissions))
+    return pd.DataFrame(compared(str(study), *folders))

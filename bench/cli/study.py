@@ -20,7 +20,9 @@ app = typer.Typer(
 Name = Annotated[str, typer.Argument(help="A study of the registry, or its TOML file.")]
 Cells = Annotated[
     list[str] | None,
-    typer.Option("--cells", metavar="PATTERN", help="Only these cells ('local-conv*seed0')."),
+    typer.Option(
+        "--cells", metavar="PATTERN", help="Only the blocks of these cells ('local-conv*seed0')."
+    ),
 ]
 Groups = Annotated[
     list[str] | None, typer.Option("--group", metavar="NAME", help="Only these groups.")
@@ -95,8 +97,8 @@ def compare(
     Columns: how many rows are not the same bits (another machine, torch or number of threads
     changes the last digits), and the largest differences over the checkpoints of the mean RFC, of
     the mean norm (a share), of the test accuracy (points) and of the training loss. A cell agrees
-    if its mean RFC differs by at most a twentieth of the study's smallest effect of interest. Exit
-    code 2 if one does not.
+    if its mean RFC differs by at most a twentieth of the study's smallest effect of interest, its
+    norm by 1 % and its accuracy by half a point. Exit code 2 if one does not.
     """
     from bench.api.studies import study_compare
     from bench.cli.study_text import agreement_lines
@@ -127,7 +129,10 @@ def submit(
     from bench.api.studies import study_submit
 
     copied = study_submit(name, output=output, submissions=submissions)
-    sys.stdout.write(f"{len(copied)} blocks copied to {submissions / 'studies'}\n")
+    sys.stdout.write(
+        f"{len(copied)} blocks copied to {submissions / 'studies'}; those that are there already "
+        "are kept, whatever their numbers (see `bench study compare`)\n"
+    )
 
 
 @app.command("run")
@@ -144,7 +149,10 @@ def run(
     output: Output = Path("results/studies"),
     data_dir: DataDir = None,
     limit: Annotated[
-        int | None, typer.Option("--limit", help="First images of either split, for a trial.")
+        int | None,
+        typer.Option(
+            "--limit", help="First images of either split: a trial, with its own --output."
+        ),
     ] = None,
     device: Annotated[str, typer.Option("--device", help="cpu or cuda.")] = "cpu",
     offline: Annotated[bool, typer.Option("--offline", help="Never ask the network.")] = False,
@@ -171,7 +179,7 @@ def run(
         groups=group or (),
         workers=workers,
         output=output,
-        submissions=None if again else Path("submissions/studies"),
+        again=again,
         data_dir=data_dir,
         limit=limit,
         device=device,
@@ -183,7 +191,7 @@ def run(
         partition=partition,
         engine_options=tuple(engine_option or ()),
     )
-    sys.stdout.write(f"{done} blocks finished by this command; all that were asked for are there\n")
+    sys.stdout.write(f"{done} blocks finished by this process; all that were asked for are there\n")
 
 
 app.command("report")(report)

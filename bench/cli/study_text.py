@@ -42,7 +42,7 @@ def plan_lines(found: StudyPlan, every: bool) -> list[str]:
     unknown = unknown_kinds(found.cells)
     if unknown:
         lines.append(
-            f"Not timed: {unknown} kinds of cells; `--budget SECONDS` gives the timing more time."
+            f"Not timed: {unknown} kinds of cells; more of them with --time and a larger --budget."
         )
     return lines
 

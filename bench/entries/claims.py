@@ -98,6 +98,17 @@ class Contrast(Frozen):
             raise ValueError(f"{unknown[0]!r} is no factor; factors: {', '.join(sorted(FACTORS))}")
         return self
 
+    @property
+    def sides(self) -> tuple[Selector, ...]:
+        """What each side chooses; of submitted models nothing."""
+        if self.kind == "board":
+            return ()
+        if self.kind == "trend":
+            return tuple({**self.left, **level} for level in (*self.levels, *self.aside))
+        if self.kind == "agreement":
+            return (self.left,)
+        return (self.left, self.right, *(self.less or ()))
+
 
 def _kind_of(key: str) -> str:
     kind = {"levels": "trend", "against": "agreement"}.get(key, "board")

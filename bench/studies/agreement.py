@@ -21,6 +21,8 @@ from bench.studies.places import Shelf
 
 SHARE = 0.05
 """Of the smallest effect of interest: cells whose mean RFC differs by less agree."""
+NORMS, POINTS = 0.01, 0.5
+"""Share by which the mean norm, and points by which the test accuracy, may differ besides."""
 SAME_THING = ("identity", "diverged", "train", "test", "attacks")
 """Facts of a cell that must be equal; all others are times, or numbers that are compared."""
 
@@ -41,8 +43,8 @@ def compared(name: str, one: Path, other: Path) -> list[dict[str, Any]]:
             lines += _cells(*pair, SHARE * study.smallest)
     if not lines:
         raise BenchError(
-            f"expected a block of study {study.name!r} in {one} and in {other}, found none; "
-            "run one with `bench study run --again`"
+            f"expected a block of study {study.name!r} on all images in {one} and in {other}, "
+            "found none that can be read; run one with `bench study run --again`, without --limit"
         )
     return lines
 
@@ -60,6 +62,7 @@ def _cells(one: StudyBlock, other: StudyBlock, tolerance: float) -> Iterator[dic
             line["rows_differ"] = sides[0].rows_that_differ(sides[1])
             numbers = sides[0].differences(sides[1])
         agrees = not differ and numbers["rfc"] <= tolerance
+        agrees = agrees and numbers["l2"] <= NORMS and numbers["test_accuracy"] <= POINTS
         yield {**line, **numbers, "agrees": agrees, "other": ", ".join(differ)}
 
 

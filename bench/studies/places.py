@@ -91,9 +91,10 @@ def chosen(study: Study, cells: Sequence[str], groups: Sequence[str]) -> list[Bl
     for pattern in cells:
         names = {b.name for b in blocks if any(fnmatch.fnmatchcase(n, pattern) for n in _names(b))}
         if not names:
+            of = f"group {' or '.join(groups)} of " if groups else ""
             raise BenchError(
-                f"expected a cell of study {study.name!r}, found {pattern!r}, which matches none; "
-                f"`bench study plan {study.name} --list` shows all names"
+                f"expected a cell of {of}study {study.name!r}, found {pattern!r}, which matches "
+                f"none; `bench study plan {study.name} --list` shows all names"
             )
         taken |= names
     return [block for block in blocks if block.name in taken]

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from bench.entries import registry
 from bench.entries.study import Block
+from bench.errors import BenchError
 from bench.results import study_blocks
 from bench.results.claims import Claims
 from bench.results.filesystem import LocalFiles, local_folder
@@ -100,9 +101,29 @@ def run(asked: StudyRun, progress: Progress | None = None, timing: Timing | None
         keep_freed_memory()
     if not shelf.missing(blocks):
         return 0
+    _must_not_mix(asked, shelf, blocks)
     count = asked.threads or max(1, torch.get_num_threads() // asked.workers)
     with Workers(asked, count), threads(count):
         return _Worker(asked, shelf, files, timing or Timing()).work(blocks, progress or Progress())
+
+
+def _must_not_mix(asked: StudyRun, shelf: Shelf, blocks: Sequence[Block]) -> None:
+    """Raise if a trial would replace a block of all images, or the other way round."""
+    for block in blocks:
+        path = study_blocks.block_file(Path(asked.output), shelf.study.name, block.name)
+        try:
+            there = study_blocks.metadata(path).get("limit")
+        except BenchError:
+            continue  # there is none, or it can't be read
+        if there != asked.source.limit:
+            wanted, found = (
+                "all images" if n is None else f"the first {n} images"
+                for n in (asked.source.limit, there)
+            )
+            raise BenchError(
+                f"expected blocks of {wanted} in {asked.output}, found one of {found}, "
+                f"{path.name}; choose another --output, so that neither replaces the other"
+            )
 
 
 class _Worker:

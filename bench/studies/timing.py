@@ -18,7 +18,7 @@ from bench.studies import mnist
 from bench.studies.images import Data
 from bench.studies.measure import as_measured, measure
 from bench.studies.train import job_of
-from bench.training.job import Split
+from bench.training.job import Job, Split
 from bench.training.loop import forward, initial_net, scaled
 
 STEPS = 4
@@ -32,6 +32,18 @@ def timed(cell: Cell) -> float:
     data, train_count = _random(cell)
     job = job_of(cell, data, Path(), "cpu")
     net = initial_net(job)
+    training = _training(cell, job, net, data, train_count) if cell.epochs else 0.0
+    begin = time.monotonic()
+    few = cell.model_copy(update={"samples": SAMPLES, "end_samples": SAMPLES})
+    frozen = net.eval().requires_grad_(False)
+    measure(few, 0, as_measured(few, frozen, data.test), data.test, "cpu")
+    one = (time.monotonic() - begin) / SAMPLES
+    attacked = sum(cell.samples_at(epoch) for epoch in cell.checkpoints)
+    return training + one * (attacked if cell.factors.relu else SAMPLES * len(cell.checkpoints))
+
+
+def _training(cell: Cell, job: Job, net: torch.nn.Module, data: Data, train_count: int) -> float:
+    """Return about how many seconds a cell's training takes; the net is trained by some steps."""
     logits = forward(net, job)
     images, labels = scaled(data.train.planes()), torch.as_tensor(data.train.labels)
     optimizer = torch.optim.SGD(net.parameters(), lr=1e-3, momentum=0.9, fused=True)
@@ -45,14 +57,7 @@ def timed(cell: Cell) -> float:
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     steps = cell.epochs * -(-train_count // cell.factors.batch_size)
-    training = (time.monotonic() - begin) / STEPS * steps
-    begin = time.monotonic()
-    few = cell.model_copy(update={"samples": SAMPLES, "end_samples": SAMPLES})
-    frozen = net.eval().requires_grad_(False)
-    measure(few, 0, as_measured(few, frozen, data.test), data.test, "cpu")
-    one = (time.monotonic() - begin) / SAMPLES
-    attacked = sum(cell.samples_at(epoch) for epoch in cell.checkpoints)
-    return training + one * (attacked if cell.factors.relu else SAMPLES * len(cell.checkpoints))
+    return (time.monotonic() - begin) / STEPS * steps
 
 
 class Timer:

@@ -82,7 +82,7 @@ class Found:
         nets: cell name -> what was measured.
         stale: files and cells that are not of this plan, with the reason.
         older: block files that were run when the study's text was another one.
-        files: the block files that were read, sorted.
+        files: the block files that could be read, sorted.
     """
 
     study: Study
@@ -109,12 +109,14 @@ def read(folder: Path, study: Study) -> Found:
     stale: list[str] = []
     older = 0
     files = sorted((folder / study.name).glob("*.parquet"))
+    readable: list[Path] = []
     for path in files:
         try:
             block = study_blocks.read(path)
         except BenchError as error:
             stale.append(f"{path.name}: {error}")
             continue
+        readable.append(path)
         if block.metadata.get("limit") is not None:
             stale.append(f"{path.name}: a trial on the first images only")
             continue
@@ -127,7 +129,7 @@ def read(folder: Path, study: Study) -> Found:
                 stale.append(f"{path.name}: {name} is measured twice")
             else:
                 nets[name] = _net(block, cell, facts)
-    return Found(study, planned, nets, tuple(stale), older, tuple(files))
+    return Found(study, planned, nets, tuple(stale), older, tuple(readable))
 
 
 def _net(block: StudyBlock, cell: Cell, facts: Mapping[str, Any]) -> Net:

@@ -42,15 +42,18 @@ class Report:
     files: dict[str, bytes]
 
 
-def report(studies: Path, submissions: Path, output: Path) -> Report:
+def report(studies: Path, submissions: Path, output: Path, own: str | None = None) -> Report:
     """Make all pages from what is there; the same files give the same bytes.
 
     Args:
+        own: TOML file of a study that is not in the registry, to be reported alone; None: all that
+            are.
         studies: `<study>/<block>.parquet` are in it.
         submissions: of the board's models.
         output: where figures of an earlier report may be: those of the same data are kept.
     """
-    found = tuple(read(studies, registry.study(name)) for name in registry.study_names())
+    names = registry.study_names() if own is None else [own]
+    found = tuple(read(studies, registry.study(name)) for name in names)
     board = Board(submissions)
     judged = tuple(judge.judge(found, board))
     drawn, figures = _figures(found, judged, output)
