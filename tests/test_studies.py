@@ -86,7 +86,7 @@ def test_the_studies_of_the_registry_are_whole(name: str) -> None:
         (
             'left = { family = "local-conv" }',
             'left = { family = "lokal" }',
-            "contrast 'shared': no cell of the plan has family = lokal",
+            "contrast 'shared': family = lokal: Input should be 'fully-connected'",
         ),
         ("learning_rate = 0.01", "learning_rat = 0.01", "learning_rat"),
         ("epochs = 2", "epochs = 2\nband = 0.2", "planted"),

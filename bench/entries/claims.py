@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from bench.entries.factors import FACTORS, Value
+from bench.entries.factors import FACTORS, Value, value_problem
 from bench.entries.fields import Frozen, Line, Name
 
 Selector = dict[str, Value]
@@ -96,18 +96,10 @@ class Contrast(Frozen):
         unknown = sorted({k for s in selectors for k in s} - FACTORS | (set(self.by) - FACTORS))
         if unknown:
             raise ValueError(f"{unknown[0]!r} is no factor; factors: {', '.join(sorted(FACTORS))}")
+        for key, value in (pair for selector in selectors for pair in selector.items()):
+            if problem := value_problem(key, value):
+                raise ValueError(f"contrast {self.name!r}: {key} = {value}: {problem}")
         return self
-
-    @property
-    def sides(self) -> tuple[Selector, ...]:
-        """What each side chooses; of submitted models nothing."""
-        if self.kind == "board":
-            return ()
-        if self.kind == "trend":
-            return tuple({**self.left, **level} for level in (*self.levels, *self.aside))
-        if self.kind == "agreement":
-            return (self.left,)
-        return (self.left, self.right, *(self.less or ()))
 
 
 def _kind_of(key: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from bench.entries.fields import Count, Frozen, Name, Seed, Side
 
@@ -166,3 +166,16 @@ def matches(factors: Factors, selector: Mapping[str, Value], free: Collection[st
 
 
 FACTORS = frozenset(Factors.model_fields)
+
+
+def value_problem(key: str, value: Value) -> str:
+    """Return why a factor can't have a value; empty: it can."""
+    field = Factors.model_fields[key]
+    kind: Any = field.annotation
+    for constraint in field.metadata:
+        kind = Annotated[kind, constraint]
+    try:
+        TypeAdapter(kind, config={"strict": True}).validate_python(value)
+    except ValidationError as error:
+        return str(error.errors()[0]["msg"])
+    return ""

@@ -16,7 +16,7 @@ from typing import Annotated, Any
 from pydantic import Field, model_validator
 
 from bench.entries.claims import Claim, Contrast
-from bench.entries.factors import Factors, Value, matches
+from bench.entries.factors import Factors, Value
 from bench.entries.fields import Count, Frozen, Line, Name, Seed
 
 
@@ -128,19 +128,8 @@ class Study(Frozen):
         for group in self.groups:
             if len(set(group.seeds)) < len(group.seeds):
                 raise ValueError(f"group {group.name!r} has a seed twice")
-        cells = [cell for block in self.blocks() for cell in block.cells]
-        for contrast in self.contrasts:
-            self._chooses(contrast, cells)
+        self.blocks()
         return self
-
-    def _chooses(self, contrast: Contrast, cells: list[Cell]) -> None:
-        """Raise if a side of a contrast chooses no cell of the plan."""
-        for selector in contrast.sides:
-            free = {key for key in contrast.by if key not in selector}
-            wanted = {**{k: v for k, v in self.fixed.items() if k not in free}, **selector}
-            if not any(matches(cell.factors, wanted, free) for cell in cells):
-                text = ", ".join(f"{key} = {value}" for key, value in selector.items())
-                raise ValueError(f"contrast {contrast.name!r}: no cell of the plan has {text}")
 
     @property
     def hash(self) -> str:
