@@ -67,6 +67,7 @@ name = "toy-order"
 sentence = "In order."
 source = "a test"
 contrasts = ["in-order"]
+beside = ["local-minus-full"]
 [[claims]]
 name = "toy-attacks"
 sentence = "Under all attacks."
@@ -152,6 +153,10 @@ def test_the_report_says_what_the_blocks_say(toys: Path, tmp_path: Path) -> None
     assert "**supported**: all 4 comparisons agree." in page
     assert r"Local \| is \*higher\*." in page
     assert "| linear, rate 0.01 | at the end" in " ".join(page.split())
+    beside = page[page.index("Beside it, deciding nothing") :].split("\n\n")[2]
+    assert "Difference" in beside
+    assert "Together" not in beside  # what decides nothing is read together with nothing
+    assert page.count("Together") >= 2
     assert "![in-order](figures/studies/toy-in-order.svg)" in page
     assert "1 - .95^(1 / 3) for 3 claims" in " ".join(page.split())
     assert "None but this." in page
@@ -261,6 +266,7 @@ def test_a_block_that_may_not_be_read_is_left_out(
     (line,) = made.studies[0].stale
     assert line.startswith(path.name)
     assert path not in made.studies[0].files
+    assert len(made.studies[0].files) == len(list(path.parent.glob("*.parquet"))) - 1
 
 
 def test_a_study_of_ones_own_is_reported_alone(

@@ -40,7 +40,7 @@ from bench.results.presence import Presence, Watch
 from bench.results.study_blocks import StudyBlock
 from bench.spectrum import spectral_metrics
 from bench.studies import places
-from bench.studies.cost import estimated_seconds
+from bench.studies.cost import estimated_seconds, measured_seconds
 from bench.studies.defences import Noise, PgdL2
 from bench.studies.free import free_rfc
 from bench.studies.images import VARIANTS, Data, load
@@ -570,6 +570,14 @@ def test_a_second_run_is_compared_number_by_number(
     captured = capfd.readouterr()
     assert "0 of 1 cells agree" in captured.out
     assert f"found 1 with others: {BLOCKS[0]}" in captured.err
+    # the same rows, but an accuracy that is far off
+    same = {name: block.column(name) for name in block.rows.schema.names}
+    lied = copy.deepcopy(dict(block.metadata))
+    lied["cells"][BLOCKS[0]]["points"][2]["test_accuracy"] += 0.6
+    with path.open("wb") as stream:
+        study_blocks.write(stream, StudyBlock(study_blocks.table(same), lied))
+    found = bench.study_compare("tiny", output=tiny / "again", submissions=tiny / "whole")
+    assert (found["rfc"][0], found["agrees"][0]) == (0, False)
     facts["cells"][BLOCKS[0]]["attacks"] = {"min-l2": "0" * 64}
     with path.open("wb") as stream:
         study_blocks.write(stream, StudyBlock(study_blocks.table(columns), facts))
@@ -623,6 +631,17 @@ def test_a_trial_and_a_real_block_never_replace_each_other(tiny: Path, whole: Pa
         run(replace(asked(tiny, "whole", [BLOCKS[0]]), source=trial))
     assert real.read_bytes() == before
     assert run(replace(asked(tiny, "trials", [BLOCKS[0]]), source=trial)) == 1
+    # one that began while the other was not there yet does not replace it either
+
+    class Meanwhile(Progress):
+        def begin(self, block: str, place: int, count: int) -> None:
+            path = tiny / "at-once" / "tiny" / f"{block}.parquet"
+            path.write_bytes(before)
+
+    at_once = replace(asked(tiny, "at-once", [BLOCKS[0]]), source=trial)
+    with pytest.raises(BenchError, match="found one of all images"):
+        run(at_once, Meanwhile())
+    assert (tiny / "at-once" / "tiny" / f"{BLOCKS[0]}.parquet").read_bytes() == before
     kept = (tiny / "trials" / "tiny" / f"{BLOCKS[0]}.parquet").read_bytes()
     with pytest.raises(BenchError, match=r"all images.*found one of the first 100 images"):
         run(asked(tiny, "trials", [BLOCKS[0]]))
@@ -667,3 +686,19 @@ def test_the_study_that_readme_shows_is_whole(tmp_path: Path) -> None:
     study = registry.study(str(path))
     assert len(study.blocks()) == 12
     assert len(bench.study_plan(path, time=False).cells) == 12
+
+
+def test_linear_nets_go_through_their_map_and_count_for_the_cost(whole: Path) -> None:
+    blocks = [study_blocks.read(whole / f"{name}.parquet").metadata for name in BLOCKS]
+    facts = {name: f for block in blocks for name, f in block["cells"].items()}
+    assert {name: f["through_map"] for name, f in facts.items()} == {
+        name: "relu" not in name for name in facts
+    }
+    # of one kind, cells that were trained the plain way before say nothing of what is left
+    before = copy.deepcopy(dict(blocks[0]))
+    (old,) = before["cells"].values()
+    old["seconds"] = {"train": 1000.0, "measure": 0.0}
+    del old["through_map"]
+    (now,) = blocks[0]["cells"].values()
+    (seconds,) = measured_seconds([before, blocks[0]]).values()
+    assert seconds == pytest.approx(now["seconds"]["train"] + now["seconds"]["measure"])

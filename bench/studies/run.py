@@ -101,29 +101,29 @@ def run(asked: StudyRun, progress: Progress | None = None, timing: Timing | None
         keep_freed_memory()
     if not shelf.missing(blocks):
         return 0
-    _must_not_mix(asked, shelf, blocks)
+    for block in blocks:
+        _must_not_mix(asked, block)
     count = asked.threads or max(1, torch.get_num_threads() // asked.workers)
     with Workers(asked, count), threads(count):
         return _Worker(asked, shelf, files, timing or Timing()).work(blocks, progress or Progress())
 
 
-def _must_not_mix(asked: StudyRun, shelf: Shelf, blocks: Sequence[Block]) -> None:
+def _must_not_mix(asked: StudyRun, block: Block) -> None:
     """Raise if a trial would replace a block of all images, or the other way round."""
-    for block in blocks:
-        path = study_blocks.block_file(Path(asked.output), shelf.study.name, block.name)
-        try:
-            there = study_blocks.metadata(path).get("limit")
-        except BenchError:
-            continue  # there is none, or it can't be read
-        if there != asked.source.limit:
-            wanted, found = (
-                "all images" if n is None else f"the first {n} images"
-                for n in (asked.source.limit, there)
-            )
-            raise BenchError(
-                f"expected blocks of {wanted} in {asked.output}, found one of {found}, "
-                f"{path.name}; choose another --output, so that neither replaces the other"
-            )
+    path = study_blocks.block_file(Path(asked.output), block.cells[0].study, block.name)
+    try:
+        there = study_blocks.metadata(path).get("limit")
+    except BenchError:
+        return  # there is none, or it can't be read
+    if there != asked.source.limit:
+        wanted, found = (
+            "all images" if n is None else f"the first {n} images"
+            for n in (asked.source.limit, there)
+        )
+        raise BenchError(
+            f"expected blocks of {wanted} in {asked.output}, found one of {found}, "
+            f"{path.name}; choose another --output, so that neither replaces the other"
+        )
 
 
 class _Worker:
@@ -196,7 +196,8 @@ class _Worker:
         return self.files.path(f"{self.folder}/{block.name}-{identity[:8]}")
 
     def _write(self, block: Block, found: StudyBlock) -> None:
-        """Write the block, then remove its work."""
+        """Write the block, then remove its work; both stay if a trial has come to its place."""
+        _must_not_mix(self.asked, block)
         with self.files.put(f"{self.shelf.study.name}/{block.name}.parquet") as stream:
             study_blocks.write(stream, found)
         assert self.shelf.find(block) is not None, "what was written is what was asked for"

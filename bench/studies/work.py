@@ -151,7 +151,7 @@ def _facts(cell: Cell, job: Job, data: Data, stopped: Diverged | None) -> dict[s
         "cell": cell.model_dump(mode="json"),
         "identity": cell.identity,
         "affine": not cell.factors.relu,
-        "through_map": has_affine_map(net_at(job, 0)[0]),
+        "through_map": job.through_map and has_affine_map(net_at(job, 0)[0]),
         "inputs": None if job.inputs is None else job.inputs.describe(),
         "diverged": None if stopped is None else {"epoch": stopped.epoch, "text": str(stopped)},
         "curve": [

@@ -54,7 +54,7 @@ def series(found: Found, contrast: Contrast) -> Drawing | None:
     for comparison in comparisons(found.study, whole):
         values = [_ends(found, side) for side in comparison.sides]
         if sum(len(each) > 0 for each in values) > 1:
-            title, *rest = comparison.words
+            title, *rest = comparison.words or ("all",)
             panels.setdefault(title, []).append(Level(", ".join(rest) or title, values))
     if not panels:
         return None
